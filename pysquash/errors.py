@@ -1,0 +1,134 @@
+"""Errors: every exception that pysquash raises on purpose, and what each one carries.
+
+Out: the class tree below. `InputError` means that what was asked for or fed in is at fault, `ImageError` that the image
+that was read is. Each is also the builtin that a caller would expect (`ValueError`, `FileNotFoundError`), where there is one.
+Rules kept here: a message says what, where, and the limit. `OSError` passes untouched; errors of struct, construct,
+zstandard, zlib, bz2 and lzma never leave the package.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CorruptImageError",
+    "ImageError",
+    "InputError",
+    "LimitError",
+    "MergeError",
+    "NotSquashfsError",
+    "OptionError",
+    "PathNotFoundError",
+    "SourceError",
+    "SquashfsError",
+    "UnsupportedEntryError",
+    "UnsupportedImageError",
+    "printable",
+]
+
+
+def printable(path: bytes) -> str:
+    """Give a path inside an image as text for a message: UTF-8 where it is, escapes where it is not or would not print.
+
+    Args:
+        path: Any bytes; the root `b""` is shown as `/`.
+    """
+    text = path.decode("utf-8", "backslashreplace") if path else "/"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+class SquashfsError(Exception):
+    """The base of all errors that pysquash raises on purpose."""
+
+
+class InputError(SquashfsError):
+    """What was asked for or fed in cannot become an image."""
+
+
+class OptionError(InputError, ValueError):
+    """An option has a value outside its range, or contradicts another one."""
+
+
+class SourceError(InputError):
+    """A source (a tar, a directory, an image) is malformed or cannot be represented.
+
+    Attributes:
+        source: The source's name, as given by the caller.
+        entry: The entry's path as the source spells it, or None where there is none yet.
+        offset: The byte in the source's uncompressed stream where the entry starts, or None.
+    """
+
+    def __init__(self, message: str, *, source: str = "", entry: bytes | None = None, offset: int | None = None) -> None:
+        where = [source] if source else []
+        if entry is not None:
+            where.append(printable(entry))
+        if offset is not None:
+            where.append(f"at byte {offset}")
+        super().__init__(f"{': '.join(where)}: {message}" if where else message)
+        self.source = source
+        self.entry = entry
+        self.offset = offset
+
+
+class UnsupportedEntryError(SourceError):
+    """An entry is well formed, and SquashFS or pysquash has no way to hold it."""
+
+
+class MergeError(InputError):
+    """The layers do not make one tree.
+
+    Attributes:
+        path: The path inside the image at which they do not.
+    """
+
+    def __init__(self, message: str, *, path: bytes) -> None:
+        super().__init__(f"{printable(path)}: {message}")
+        self.path = path
+
+
+class LimitError(InputError, ValueError):
+    """A number is past what the format can hold or what `Limits` allows.
+
+    Attributes:
+        field: What was counted or measured, with its unit.
+        value: How much there was (at least).
+        limit: How much there may be.
+    """
+
+    def __init__(self, field: str, value: int, limit: int, *, where: str = "") -> None:
+        super().__init__(f"{where + ': ' if where else ''}{field} is {value}, the limit is {limit}")
+        self.field = field
+        self.value = value
+        self.limit = limit
+
+
+class ImageError(SquashfsError):
+    """The image that was read is not as it should be."""
+
+
+class NotSquashfsError(ImageError):
+    """The file is no SquashFS image at all."""
+
+
+class UnsupportedImageError(ImageError):
+    """The image is well formed and needs something that is not here: another version, a compressor's package."""
+
+
+class CorruptImageError(ImageError):
+    """The image breaks a rule of the format.
+
+    Attributes:
+        section: The part of the image: superblock, inode table, directory table, ...
+        offset: The byte in the image where the offending value stands, or None.
+        field: The offending field's name, or None.
+    """
+
+    def __init__(self, message: str, *, section: str, offset: int | None = None, field: str | None = None) -> None:
+        at = f" at byte {offset}" if offset is not None else ""
+        of = f", {field}" if field else ""
+        super().__init__(f"{section}{at}{of}: {message}")
+        self.section = section
+        self.offset = offset
+        self.field = field
+
+
+class PathNotFoundError(ImageError, FileNotFoundError):
+    """The image has no such path."""

@@ -1,0 +1,147 @@
+"""Options: what a caller may choose, validated once and then frozen, and the reason of each default.
+
+Out: `WriterOptions` (how the image is made) and `Limits` (how much input is accepted).
+Not here: the environment, which only the command line reads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pysquash.errors import OptionError
+
+__all__ = ["DuplicatePolicy", "Limits", "ParentSymlinkPolicy", "WhiteoutPolicy", "WriterOptions"]
+
+WhiteoutPolicy = Literal["apply", "keep"]
+DuplicatePolicy = Literal["first", "last", "error"]
+ParentSymlinkPolicy = Literal["follow", "replace", "error"]
+
+_KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much input is accepted. Each limit is an error that names it; nothing is ever cut short.
+
+    Attributes:
+        extended_header_size: Bytes in one pax or GNU long-name header.
+        path_size: Bytes in a path inside the image.
+        component_size: Bytes in one name; more than 255 is something no VFS can look up.
+        target_size: Bytes in a symlink's target; Linux reads at most 4095.
+        depth: Components in a path.
+        symlink_steps: Symlinks followed for one path.
+        xattr_value_size: Bytes in one extended attribute's value; Linux serves at most 64 KiB.
+        entry_count: Entries in all layers.
+        layer_count: Layers.
+        layer_size: Uncompressed bytes in one layer; a sparse file counts with its holes.
+        total_size: Uncompressed bytes in all layers.
+        ratio: Uncompressed to compressed size of a layer, once `ratio_free_size` bytes have come out.
+        ratio_free_size: Uncompressed bytes for which no ratio is asked.
+        zstd_window_size: Bytes of window that a zstd frame of the input may ask for.
+        id_count: Distinct user and group ids; the format counts them in a u16.
+    """
+
+    extended_header_size: int = _MIB
+    path_size: int = 4096
+    component_size: int = 255
+    target_size: int = 4095
+    depth: int = 1024
+    symlink_steps: int = 255
+    xattr_value_size: int = 64 * _KIB
+    entry_count: int = 4_000_000
+    layer_count: int = 512
+    layer_size: int = 64 * _GIB
+    total_size: int = 128 * _GIB
+    ratio: int = 2000
+    ratio_free_size: int = 64 * _MIB
+    zstd_window_size: int = 128 * _MIB
+    id_count: int = 65535
+
+    def __post_init__(self) -> None:
+        """Refuse what the format or Linux could not serve, and what is no limit at all."""
+        for each in dataclasses.fields(self):
+            value, hard = getattr(self, each.name), _HARD_LIMITS.get(each.name)
+            if not isinstance(value, int) or value < 1:
+                raise OptionError(f"limit {each.name} must be a whole number from 1, not {value!r}")
+            if hard is not None and value > hard:
+                raise OptionError(f"limit {each.name} can be at most {hard}, not {value}")
+
+
+_HARD_LIMITS = {"component_size": 255, "target_size": 4095, "xattr_value_size": 64 * _KIB, "id_count": 65535}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterOptions:
+    """How an image is made.
+
+    Attributes:
+        compressor: "zstd", "gzip", "xz" or "none". zstd packs and unpacks fastest at a good size.
+        level: The compressor's level, or None for its default: zstd 3 (1 to 22), gzip 9 (1 to 9). The others have none.
+        block_size: Bytes in a data block: a power of two from 4096 to 1 MiB. 128 KiB is what every other tool uses.
+        workers: Threads that compress, or None for one per processor. The image's bytes do not depend on it.
+        fragments: Whether the tail ends of files share blocks.
+        exports: Whether to write an export table, which only NFS needs.
+        source_date_epoch: Seconds since 1970, 0 to 2^32-1: the image's own time, and the mtime of directories that
+            no entry describes. 0 by default, so that the same input gives the same bytes.
+        whiteouts: "apply" deletes what `.wh.` entries of a layer say; "keep" stores them as ordinary files.
+        duplicates: Which of several entries of one layer with the same name stands. "first" is what piping a tar into
+            mksquashfs does, "last" what extracting does and what OCI layers mean.
+        parent_symlinks: What a symlink does that stands where a path needs a directory: "follow" it inside the image,
+            as extraction does, "replace" it by a directory, or "error".
+        ignore_zeros: Whether to read on after a tar's end-of-archive blocks, so that concatenated archives count.
+        strict: Whether what would only be warned of is an error.
+        lenient: Whether a hard link to nothing is dropped with a warning instead of being an error.
+        limits: How much input is accepted.
+    """
+
+    compressor: Literal["zstd", "gzip", "xz", "none"] = "zstd"
+    level: int | None = None
+    block_size: int = 128 * _KIB
+    workers: int | None = None
+    fragments: bool = True
+    exports: bool = False
+    source_date_epoch: int = 0
+    whiteouts: WhiteoutPolicy = "apply"
+    duplicates: DuplicatePolicy = "first"
+    parent_symlinks: ParentSymlinkPolicy = "follow"
+    ignore_zeros: bool = False
+    strict: bool = False
+    lenient: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        """Check every value against its range, so that nothing behind here has to."""
+        _one_of("compressor", self.compressor, tuple(_LEVELS))
+        levels = _LEVELS[self.compressor]
+        if self.level is not None and (not isinstance(self.level, int) or self.level not in levels):
+            allowed = f"{levels[0]} to {levels[-1]}" if levels else "no levels"
+            raise OptionError(f"level {self.level!r}: compressor {self.compressor} has {allowed}")
+        size = self.block_size
+        if not isinstance(size, int) or not 4 * _KIB <= size <= _MIB or size & (size - 1):
+            raise OptionError(f"block_size must be a power of two from 4096 to 1048576, not {size!r}")
+        if self.workers is not None and (not isinstance(self.workers, int) or not 1 <= self.workers <= 1024):
+            raise OptionError(f"workers must be 1 to 1024 or None, not {self.workers!r}")
+        epoch = self.source_date_epoch
+        if not isinstance(epoch, int) or not 0 <= epoch <= 0xFFFF_FFFF:
+            raise OptionError(f"source_date_epoch must be 0 to 4294967295, not {epoch!r}")
+        _one_of("whiteouts", self.whiteouts, ("apply", "keep"))
+        _one_of("duplicates", self.duplicates, ("first", "last", "error"))
+        _one_of("parent_symlinks", self.parent_symlinks, ("follow", "replace", "error"))
+        if self.strict and self.lenient:
+            raise OptionError("strict and lenient contradict each other")
+
+    @property
+    def worker_count(self) -> int:
+        """How many threads compress: `workers`, or one per processor."""
+        return self.workers or os.cpu_count() or 1
+
+
+_LEVELS = {"zstd": range(1, 23), "gzip": range(1, 10), "xz": range(0), "none": range(0)}
+
+
+def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise OptionError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")

@@ -1,0 +1,1 @@
+"""Sources: whatever holds a layer's entries. A tar stream, a directory, an OCI image, another SquashFS image."""
