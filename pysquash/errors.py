@@ -26,7 +26,9 @@ __all__ = [
 
 
 def printable(path: bytes) -> str:
-    """Give a path inside an image as text for a message: UTF-8 where it is, escapes where it is not or would not print.
+    """Give a path inside an image as text for a message.
+
+    UTF-8 where it is, escapes where it is not or would not print.
 
     Args:
         path: Any bytes; the root `b""` is shown as `/`.
@@ -56,7 +58,9 @@ class SourceError(InputError):
         offset: The byte in the source's uncompressed stream where the entry starts, or None.
     """
 
-    def __init__(self, message: str, *, source: str = "", entry: bytes | None = None, offset: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, source: str = "", entry: bytes | None = None, offset: int | None = None
+    ) -> None:
         where = [source] if source else []
         if entry is not None:
             where.append(printable(entry))

@@ -47,12 +47,14 @@ class Entry:
         gid: Group, 0 to 2^32-1.
         mtime: Seconds since 1970, 0 to 2^32-1.
         size: Bytes in a regular file, holes included; 0 for all other kinds.
-        target: For a symlink its target, as is, 1 to 4095 bytes. For a hard link the path it links to, in the form of `path`.
+        target: For a symlink its target, as is, 1 to 4095 bytes. For a hard link the path it links to, in the form
+            of `path`.
         device: For a block or character device (major, minor): 0 to 4095, 0 to 2^20-1.
         xattrs: Extended attributes in the order of the source; only names that SquashFS can hold.
         segments: None for a file without holes; else the stored runs in ascending order, not touching or overlapping,
             not reaching past size. The source then delivers these bytes only, one run after the other.
-        offset: Byte in the source's uncompressed stream where the entry's first header starts; 0 where that means nothing.
+        offset: Byte in the source's uncompressed stream where the entry's first header starts; 0 where that means
+            nothing.
         data: Left to whoever stores the file's bytes: where they went. Sources leave it None.
     """
 

@@ -62,6 +62,13 @@ class Node:
     def from_entry(cls, entry: Entry) -> Node:
         """Make the node that an entry of any kind but a hard link describes."""
         return cls(
-            entry.kind, entry.mode, entry.uid, entry.gid, entry.mtime,
-            xattrs=entry.xattrs, target=entry.target, device=entry.device, data=entry.data,
+            entry.kind,
+            entry.mode,
+            entry.uid,
+            entry.gid,
+            entry.mtime,
+            xattrs=entry.xattrs,
+            target=entry.target,
+            device=entry.device,
+            data=entry.data,
         )
