@@ -1,7 +1,8 @@
 """Errors: every exception that pysquash raises on purpose, and what each one carries.
 
 Out: the class tree below. `InputError` means that what was asked for or fed in is at fault, `ImageError` that the image
-that was read is. Each is also the builtin that a caller would expect (`ValueError`, `FileNotFoundError`), where there is one.
+that was read is. Each is also the builtin that a caller would expect (`ValueError`, `FileNotFoundError`), where there
+is one.
 Rules kept here: a message says what, where, and the limit. `OSError` passes untouched; errors of struct, construct,
 zstandard, zlib, bz2 and lzma never leave the package.
 """
