@@ -1,8 +1,8 @@
 """Nodes: the merged tree, one object for each inode.
 
 In: entries that survived the merge. Out: a tree of `Node`, whose files point at data already stored.
-A hard link is one Node under several names. Not here: where a path leads (tree/merge), inode numbers and references
-(writer/inodes).
+A hard link is one Node under several names. Not here: where a path leads (tree/merge), what numbers and references the
+inodes get (writer/inodes).
 """
 
 from __future__ import annotations
@@ -27,9 +27,27 @@ class Node:
         device: (major, minor) of a device; None for every other kind.
         data: A file's stored data, as whoever stored it left it in the entry; None for every other kind.
         implied: Whether no entry has described this directory so far.
+        number: Inode number, from 1; 0 until the writer has numbered the tree.
+        nlink: Names of this inode, or for a directory 2 and its subdirectories; 0 until then.
+        inode_ref: Metadata reference of the inode from the inode table's start; -1 until it is written.
     """
 
-    __slots__ = ("children", "data", "device", "gid", "implied", "kind", "mode", "mtime", "target", "uid", "xattrs")
+    __slots__ = (
+        "children",
+        "data",
+        "device",
+        "gid",
+        "implied",
+        "inode_ref",
+        "kind",
+        "mode",
+        "mtime",
+        "nlink",
+        "number",
+        "target",
+        "uid",
+        "xattrs",
+    )
 
     def __init__(
         self,
@@ -57,6 +75,9 @@ class Node:
         self.device = device
         self.data = data
         self.implied = implied
+        self.number = 0
+        self.nlink = 0
+        self.inode_ref = -1
 
     @classmethod
     def from_entry(cls, entry: Entry) -> Node:

@@ -1,0 +1,33 @@
+"""Compression: gzip blocks, which in SquashFS are zlib streams without gzip's own header."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+from pysquash.compression.base import CompressorSettings
+from pysquash.format.constants import CompressorId
+from pysquash.format.records import GZIP_OPTIONS
+
+__all__ = ["Codec"]
+
+_DEFAULT_LEVEL = 9
+_WINDOW_LOG = 15
+
+
+class Codec:
+    """A `BlockCodec` of zlib streams."""
+
+    id = CompressorId.GZIP
+
+    def __init__(self, settings: CompressorSettings) -> None:
+        """Take the level; zlib keeps nothing between blocks."""
+        self._level = _DEFAULT_LEVEL if settings.level is None else settings.level
+
+    def options(self) -> bytes | None:
+        """Give level and window, unless they are what no options stand for."""
+        return None if self._level == _DEFAULT_LEVEL else GZIP_OPTIONS.pack(self._level, _WINDOW_LOG, 0)
+
+    def compress(self, blocks: Sequence[bytes]) -> list[bytes]:
+        """Compress each block; zlib lets go of the GIL for each."""
+        return [zlib.compress(block, self._level) for block in blocks]

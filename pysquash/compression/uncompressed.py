@@ -1,0 +1,28 @@
+"""Compression: none. Every block comes out as long as it went in, so every block is stored raw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pysquash.compression.base import CompressorSettings
+from pysquash.format.constants import CompressorId
+
+__all__ = ["Codec"]
+
+
+class Codec:
+    """A `BlockCodec` that compresses nothing."""
+
+    id = CompressorId.GZIP  # the superblock must name one, and gzip is what every reader has
+
+    def __init__(self, settings: CompressorSettings) -> None:
+        """Have nothing to set up."""
+        del settings
+
+    def options(self) -> bytes | None:
+        """Give None."""
+        return None
+
+    def compress(self, blocks: Sequence[bytes]) -> list[bytes]:
+        """Give the blocks back."""
+        return list(blocks)

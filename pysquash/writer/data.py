@@ -1,0 +1,227 @@
+"""Writer: stores the content of files in the data area, and finds what is stored already.
+
+In: one file's content after the other, in the image's order. Out: a `StoredFile` for each; data blocks and fragment
+blocks in the output.
+On disk: "Data blocks and fragments", "Fragment table".
+Rules kept here: every block decompresses to block_size except a file's last; a file whose size is a multiple of
+block_size has no fragment; zero blocks become holes; blocks land in the order of submission whatever the number of
+workers.
+Not here: compression (pipeline), the packing of tails (fragments), the inode (inodes).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from pysquash.format.constants import NO_FRAGMENT
+from pysquash.format.words import DATA_RAW
+from pysquash.tree.entry import Segment
+from pysquash.writer.dedup import BlockRun, Dedup, RunDigest, StoredFile
+from pysquash.writer.fragments import Fragments
+from pysquash.writer.output import Output
+from pysquash.writer.pipeline import BATCH_SIZE, Pipeline
+
+__all__ = ["DataWriter"]
+
+Read = Callable[[int], bytes]
+"""Gives exactly the next so many bytes of a file's stored content."""
+
+
+class _Landing(Protocol):
+    """Whatever waits to hear where a block went."""
+
+    def landed(self, index: int, start: int, size_word: int) -> None: ...
+
+
+class DataWriter:
+    """Writes the data area: files in order, tails packed together, equal content once."""
+
+    def __init__(self, output: Output, pipeline: Pipeline, *, block_size: int, fragments: bool) -> None:
+        """Start at the output's position.
+
+        Args:
+            output: Where blocks are written.
+            pipeline: Compresses batches and lands them in order.
+            block_size: Bytes in a data block, 4096 to 1 MiB.
+            fragments: Whether tails are packed together; otherwise each is a short block of its own.
+        """
+        self._output = output
+        self._pipeline = pipeline
+        self._block_size = block_size
+        self._pack_tails = fragments
+        self.fragments = Fragments(block_size)
+        self.dedup = Dedup()
+        self._zeros = bytes(block_size)
+        self._empty = StoredFile(0, None, NO_FRAGMENT, 0)
+        # The batch being filled: blocks, and for each who is told where it went.
+        self._blocks: list[bytes] = []
+        self._waiting: list[tuple[_Landing, int]] = []
+        self._batch_count = max(1, BATCH_SIZE // block_size)
+
+    def store(self, size: int, read: Read, segments: tuple[Segment, ...] | None = None) -> StoredFile:
+        """Store one file's content.
+
+        Args:
+            size: Bytes in the file, holes included.
+            read: Gives the stored bytes; called for all of them, in order.
+            segments: The stored runs of a sparse file, or None where all bytes are stored.
+
+        Returns:
+            Where the content is. It may be shared with equal files, and is complete once `finish` has returned.
+        """
+        if size >= self._block_size or not self._pack_tails or segments is not None:
+            return self._store_run(size, read, segments) if size else self._empty
+        if not size:
+            return self._empty
+        # Most files are this short, so this path makes one digest, one look-up and one object.
+        tail = read(size)
+        digest = hashlib.sha256(tail).digest()
+        file = self.dedup.tails.get(digest)
+        if file is None:
+            if not tail[0] and tail == self._zeros[:size]:
+                return self._hole(size)
+            file = self.dedup.tails[digest] = StoredFile(size, None, *self._add_tail(tail))
+        else:
+            if file.run is not None:  # the end of a longer file; from now on this one stands for the tail
+                short = StoredFile(size, None, file.fragment_index, file.fragment_offset)
+                file = self.dedup.tails[digest] = short
+            self.dedup.count(file)
+        return file
+
+    def finish(self) -> None:
+        """Store the last fragment block, and wait until everything has landed."""
+        self._submit_fragment()
+        self._submit()
+        self._pipeline.drain()
+
+    def _hole(self, size: int) -> StoredFile:
+        """Make a file of one block that is a hole."""
+        run = BlockRun()
+        run.add_hole(size)
+        return StoredFile(size, run, NO_FRAGMENT, 0)
+
+    def _store_run(self, size: int, read: Read, segments: tuple[Segment, ...] | None) -> StoredFile:
+        """Store a file that has data blocks, or holes."""
+        block_size, zeros = self._block_size, self._zeros
+        tail_size = size % block_size if self._pack_tails else 0
+        run, digest, tail = BlockRun(), RunDigest(), b""
+        # A run shorter than a batch starts in one that can hold it, so that a duplicate is dropped before it is
+        # compressed.
+        if self._blocks and len(self._blocks) + size // block_size > self._batch_count:
+            self._submit()
+        first_row, submitted = len(self._blocks), False
+        for index, block in enumerate(_cut(size, block_size, segments, read)):
+            length = min(block_size, size - index * block_size)
+            if block is None or (not block[0] and block == (zeros if length == block_size else zeros[:length])):
+                digest.add_hole(index)
+                run.add_hole(length)
+            elif length == tail_size:
+                tail = block
+            else:
+                digest.add(block)
+                self._blocks.append(block)
+                self._waiting.append((run, run.add_block()))
+                if len(self._blocks) >= self._batch_count:
+                    self._submit()
+                    first_row, submitted = 0, True
+        known = self._known_run(run, digest, first_row, submitted=submitted)
+        return self._with_tail(size, run if known is None else known, tail, is_known=known is not None)
+
+    def _known_run(self, run: BlockRun, digest: RunDigest, first_row: int, *, submitted: bool) -> BlockRun | None:
+        """Look for an equal run, and take this one back if there is one."""
+        if not run.size_words:
+            return None
+        known = self.dedup.runs.setdefault(digest.key(run), run)
+        if known is run:
+            return None
+        del self._blocks[first_row:], self._waiting[first_row:]
+        if submitted:
+            self._submit()
+            self._pipeline.submit((), lambda _blocks, _compressed: self._output.seek(run.start))
+        return known
+
+    def _with_tail(self, size: int, run: BlockRun, tail: bytes, *, is_known: bool) -> StoredFile:
+        """Put a file together from its run and its tail."""
+        is_known = is_known or not run.size_words
+        fragment_index, fragment_offset = NO_FRAGMENT, 0
+        if tail:
+            digest = hashlib.sha256(tail).digest()
+            file = self.dedup.tails.get(digest)
+            if file is None:
+                is_known = False
+                fragment_index, fragment_offset = self._add_tail(tail)
+            else:
+                fragment_index, fragment_offset = file.fragment_index, file.fragment_offset
+        stored = StoredFile(size, run if run.size_words else None, fragment_index, fragment_offset)
+        if tail:
+            self.dedup.tails.setdefault(digest, stored)
+        if is_known:
+            self.dedup.count(stored)
+        return stored
+
+    def _add_tail(self, tail: bytes) -> tuple[int, int]:
+        if not self.fragments.has_room(len(tail)):
+            self._submit_fragment()
+        return self.fragments.add(tail)
+
+    def _submit_fragment(self) -> None:
+        taken = self.fragments.take()
+        if taken is not None:
+            index, block = taken
+            self._blocks.append(block)
+            self._waiting.append((self.fragments, index))
+            if len(self._blocks) >= self._batch_count:
+                self._submit()
+
+    def _submit(self) -> None:
+        """Hand the batch to the pipeline."""
+        if not self._blocks:
+            return
+        waiting = self._waiting
+
+        def land(blocks: Sequence[bytes], compressed: Sequence[bytes | None]) -> None:
+            start, stored = self._output.position, []
+            for block, smaller, (owner, index) in zip(blocks, compressed, waiting, strict=True):
+                chunk = block if smaller is None else smaller
+                owner.landed(index, start, len(chunk) | DATA_RAW if smaller is None else len(chunk))
+                stored.append(chunk)
+                start += len(chunk)
+            self._output.write(b"".join(stored))
+
+        self._pipeline.submit(self._blocks, land)
+        self._blocks, self._waiting = [], []
+
+
+def _cut(size: int, block_size: int, segments: tuple[Segment, ...] | None, read: Read) -> Iterator[bytes | None]:
+    """Cut a file's content into blocks.
+
+    Yields:
+        block_size bytes each, the last one maybe fewer; None for a block in which nothing is stored.
+    """
+    if segments is None:
+        for start in range(0, size, block_size):
+            yield read(min(block_size, size - start))
+        return
+    rows = iter(segments)
+    stored_start, stored_size = next(rows, (size, 0))
+    for start in range(0, size, block_size):
+        end = min(start + block_size, size)
+        if stored_start >= end:
+            yield None
+            continue
+        if stored_start <= start and stored_start + stored_size >= end:
+            yield read(end - start)
+            stored_size -= end - stored_start
+            stored_start = end
+            continue
+        block = bytearray(end - start)
+        while stored_start < end:
+            length = min(stored_size, end - stored_start)
+            block[stored_start - start : stored_start - start + length] = read(length)
+            stored_start += length
+            stored_size -= length
+            if not stored_size:
+                stored_start, stored_size = next(rows, (size, 0))
+        yield bytes(block)

@@ -1,0 +1,134 @@
+"""Writer: remembers what is stored, so that the same bytes are stored once.
+
+In: digests of tails and of runs of blocks. Out: where the same bytes already are.
+Rules kept here: files share blocks only where all blocks match, so a run is compared as a whole; equality is by
+SHA-256, never by a short checksum. Tails and runs are compared apart: files that differ in their tails share their
+blocks.
+Not here: taking back what was written before it turned out to be a duplicate (data).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+
+__all__ = ["BlockRun", "Dedup", "RunDigest", "StoredFile"]
+
+
+RunKey = tuple[bytes, int, int, bytes]
+
+
+class BlockRun:
+    """The data blocks of a file, contiguous in the image.
+
+    Attributes:
+        start: Absolute byte of the first stored block; 0 until it has landed, and where all blocks are holes.
+        size_words: One u32 for each block: bytes on disk, with DATA_RAW where uncompressed; 0 for a hole.
+        hole_size: Bytes in holes.
+    """
+
+    __slots__ = ("hole_size", "size_words", "start")
+
+    def __init__(self) -> None:
+        """Start without blocks."""
+        self.start = 0
+        self.size_words = array("I")
+        self.hole_size = 0
+
+    def add_block(self) -> int:
+        """Make room for a block that will land later.
+
+        Returns:
+            Its index in the run, from 0.
+        """
+        self.size_words.append(0)
+        return len(self.size_words) - 1
+
+    def add_hole(self, size: int) -> None:
+        """Append a hole of so many bytes: a block, or what a file's last block has."""
+        self.size_words.append(0)
+        self.hole_size += size
+
+    def landed(self, index: int, start: int, size_word: int) -> None:
+        """Note where a block was stored.
+
+        Args:
+            index: What `add_block` returned.
+            start: Absolute byte in the image.
+            size_word: Bytes on disk, with DATA_RAW where uncompressed.
+        """
+        if not self.start:  # the first stored block; holes before it have no place
+            self.start = start
+        self.size_words[index] = size_word
+
+
+class StoredFile:
+    """Where the content of a file is; equal files share one.
+
+    Attributes:
+        size: Bytes in the file, holes included.
+        run: Its data blocks, or None where it has none.
+        fragment_index: Row of the fragment table that holds its tail, or NO_FRAGMENT.
+        fragment_offset: First byte of the tail inside that uncompressed fragment block.
+    """
+
+    __slots__ = ("fragment_index", "fragment_offset", "run", "size")
+
+    def __init__(self, size: int, run: BlockRun | None, fragment_index: int, fragment_offset: int) -> None:
+        """Put the parts together."""
+        self.size = size
+        self.run = run
+        self.fragment_index = fragment_index
+        self.fragment_offset = fragment_offset
+
+
+class RunDigest:
+    """The identity of a run: its blocks' bytes, and where its holes are."""
+
+    __slots__ = ("_holes", "_sha256")
+
+    def __init__(self) -> None:
+        """Start with no blocks."""
+        self._sha256 = hashlib.sha256()
+        self._holes = array("I")
+
+    def add(self, block: bytes) -> None:
+        """Count a stored block in."""
+        self._sha256.update(block)
+
+    def add_hole(self, index: int) -> None:
+        """Count in that the run's block of this index, from 0, is a hole."""
+        self._holes.append(index)
+
+    def key(self, run: BlockRun) -> RunKey:
+        """Give what two runs have in common exactly when they are the same.
+
+        Every stored block but a file's last is of one size, so the stored bytes, the number of blocks, and the places
+        and the size of the holes determine all.
+        """
+        return self._sha256.digest(), len(run.size_words), run.hole_size, self._holes.tobytes()
+
+
+class Dedup:
+    """Tails and runs by their digests.
+
+    Attributes:
+        tails: A stored file whose tail has the digest, by digest.
+        runs: A run by its `RunDigest.key`.
+        file_count: Files whose every byte was stored already.
+        size: The bytes of these.
+    """
+
+    __slots__ = ("file_count", "runs", "size", "tails")
+
+    def __init__(self) -> None:
+        """Remember nothing yet."""
+        self.tails: dict[bytes, StoredFile] = {}
+        self.runs: dict[RunKey, BlockRun] = {}
+        self.file_count = 0
+        self.size = 0
+
+    def count(self, file: StoredFile) -> None:
+        """Count a file that added nothing to the image."""
+        self.file_count += 1
+        self.size += file.size

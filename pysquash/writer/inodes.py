@@ -1,0 +1,217 @@
+"""Writer: numbers the inodes of a tree and writes the inode table.
+
+In: the tree's nodes, files with their `StoredFile`, directories with their listing. Out: the inode table, and in each
+node its number, its link count and the reference of its inode.
+On disk: "Inode table", "Export table".
+Rules kept here: numbers start at 1 and have no gaps; mode holds permission bits only; an extended inode only where a
+basic one cannot say it: a file with links, xattrs, holes or 64-bit numbers, a directory with a long listing, an index
+or xattrs, anything else with xattrs.
+Not here: where a directory's names go (directories).
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+
+from pysquash.format.codec import joined_pack
+from pysquash.format.constants import EXTENDED, NO_XATTRS
+from pysquash.format.records import (
+    BASIC_DEVICE,
+    BASIC_DIRECTORY,
+    BASIC_FILE,
+    BASIC_IPC,
+    BASIC_SYMLINK,
+    EXPORT_REF,
+    EXTENDED_DEVICE,
+    EXTENDED_DIRECTORY,
+    EXTENDED_FILE,
+    EXTENDED_IPC,
+    INODE_HEADER,
+    XATTR_INDEX,
+)
+from pysquash.format.words import device_number
+from pysquash.tree.entry import Kind
+from pysquash.tree.node import Node
+from pysquash.writer.dedup import BlockRun, StoredFile
+from pysquash.writer.directories import Listing
+from pysquash.writer.metadata import Compress, MetadataWriter
+from pysquash.writer.tables import IdTable
+from pysquash.writer.xattrs import XattrWriter
+
+__all__ = ["InodeWriter", "export_table", "number_inodes"]
+
+_U32_MAX = 0xFFFF_FFFF
+_U16_MAX = 0xFFFF
+
+# One packer for header and body of each type: an inode is one call.
+_basic_directory = joined_pack(INODE_HEADER, BASIC_DIRECTORY)
+_extended_directory = joined_pack(INODE_HEADER, EXTENDED_DIRECTORY)
+_basic_file = joined_pack(INODE_HEADER, BASIC_FILE)
+_extended_file = joined_pack(INODE_HEADER, EXTENDED_FILE)
+_symlink = joined_pack(INODE_HEADER, BASIC_SYMLINK)
+_basic_device = joined_pack(INODE_HEADER, BASIC_DEVICE)
+_extended_device = joined_pack(INODE_HEADER, EXTENDED_DEVICE)
+_basic_ipc = joined_pack(INODE_HEADER, BASIC_IPC)
+_extended_ipc = joined_pack(INODE_HEADER, EXTENDED_IPC)
+
+
+def number_inodes(root: Node) -> tuple[list[Node], int]:
+    """Sort every directory by name, and give each inode its number and link count.
+
+    A directory's children get consecutive numbers, so that the deltas in its listing stay small.
+
+    Args:
+        root: The tree; each directory's `children` are put in order in place.
+
+    Returns:
+        All directories, each before those below it, and the number of inodes.
+    """
+    directories = []
+    root.number, root.nlink, count = 1, 2, 1
+    waiting = [root]
+    while waiting:
+        directory = waiting.pop()
+        directories.append(directory)
+        unsorted = directory.children or {}
+        children = directory.children = {name: unsorted[name] for name in sorted(unsorted)}
+        for node in children.values():
+            if node.children is not None:
+                directory.nlink += 1
+                node.nlink = 2
+                waiting.append(node)
+            else:
+                node.nlink += 1
+                if node.number:  # a hard link, and another name came first
+                    continue
+            count += 1
+            node.number = count
+    return directories, count
+
+
+class InodeWriter:
+    """The inode table being made."""
+
+    def __init__(self, compress: Compress, ids: IdTable, xattrs: XattrWriter) -> None:
+        """Start empty; owners and attributes go to the tables given."""
+        self.stream = MetadataWriter(compress)
+        self._ids = ids
+        self._xattrs = xattrs
+
+    def write(self, node: Node) -> None:
+        """Write the inode of anything but a directory, and note its reference in the node."""
+        stream = self.stream
+        node.inode_ref = len(stream.stored) << 16 | len(stream.pending)  # stream.ref, written out: once an inode
+        xattr_index = self._xattrs.index(node.xattrs) if node.xattrs else NO_XATTRS
+        data = node.data
+        if isinstance(data, StoredFile):
+            self._write_file(node, data, xattr_index)
+            return
+        is_extended = xattr_index != NO_XATTRS
+        header = self._header(node, node.kind + EXTENDED if is_extended else node.kind)
+        if node.kind is Kind.SYMLINK:
+            record = _symlink(*header, node.nlink, len(node.target)) + node.target
+            stream.write(record + XATTR_INDEX.pack(xattr_index) if is_extended else record)
+        elif node.device is not None:
+            number = device_number(*node.device)
+            if is_extended:
+                stream.write(_extended_device(*header, node.nlink, number, xattr_index))
+            else:
+                stream.write(_basic_device(*header, node.nlink, number))
+        elif is_extended:
+            stream.write(_extended_ipc(*header, node.nlink, xattr_index))
+        else:
+            stream.write(_basic_ipc(*header, node.nlink))
+
+    def write_directory(self, node: Node, listing: Listing, parent_number: int) -> None:
+        """Write a directory's inode, and note its reference in the node.
+
+        Args:
+            node: The directory.
+            listing: Where its names are.
+            parent_number: Inode number of its parent; for the root the inode count + 1.
+        """
+        stream = self.stream
+        node.inode_ref = stream.ref
+        xattr_index = self._xattrs.index(node.xattrs)
+        size = listing.size + 3  # the names "." and "..", which nobody stores, count 3
+        block_start, offset = listing.block_start, listing.offset
+        if size <= _U16_MAX and xattr_index == NO_XATTRS and not listing.index_rows:
+            header = self._header(node, Kind.DIRECTORY)
+            stream.write(_basic_directory(*header, block_start, node.nlink, size, offset, parent_number))
+            return
+        stream.write(
+            _extended_directory(
+                *self._header(node, Kind.DIRECTORY + EXTENDED),
+                node.nlink,
+                size,
+                block_start,
+                parent_number,
+                len(listing.index_rows),
+                offset,
+                xattr_index,
+            )
+        )
+        stream.write(b"".join(listing.index_rows))
+
+    def _header(self, node: Node, inode_type: int) -> tuple[int, int, int, int, int, int]:
+        ids = self._ids
+        return inode_type, node.mode, ids[node.uid], ids[node.gid], node.mtime, node.number
+
+    def _write_file(self, node: Node, data: StoredFile, xattr_index: int) -> None:
+        run, size = data.run, data.size
+        ids = self._ids
+        start = 0 if run is None else run.start
+        if (
+            node.nlink == 1
+            and xattr_index == NO_XATTRS
+            and size <= _U32_MAX
+            and start <= _U32_MAX
+            and (run is None or not run.hole_size)
+        ):
+            # The header's fields are written out: this is most inodes of most images.
+            record = _basic_file(
+                Kind.FILE,
+                node.mode,
+                ids[node.uid],
+                ids[node.gid],
+                node.mtime,
+                node.number,
+                start,
+                data.fragment_index,
+                data.fragment_offset,
+                size,
+            )
+        else:
+            # "at most size - 1": Linux counts the file's blocks from what is left.
+            sparse = 0 if run is None else min(run.hole_size, size - 1)
+            record = _extended_file(
+                *self._header(node, Kind.FILE + EXTENDED),
+                start,
+                size,
+                sparse,
+                node.nlink,
+                data.fragment_index,
+                data.fragment_offset,
+                xattr_index,
+            )
+        self.stream.write(record if run is None else record + _block_list(run))
+
+
+def _block_list(run: BlockRun) -> bytes:
+    """Pack a block list: DATA_WORDs, which an array holds already on a little-endian machine."""
+    if sys.byteorder == "little":
+        return run.size_words.tobytes()
+    swapped = array("I", run.size_words)
+    swapped.byteswap()
+    return swapped.tobytes()
+
+
+def export_table(directories: list[Node], inode_count: int) -> bytes:
+    """Pack the export table: each inode's reference, in the order of the inode numbers."""
+    refs = [0] * inode_count
+    refs[directories[0].number - 1] = directories[0].inode_ref
+    for directory in directories:
+        for node in (directory.children or {}).values():
+            refs[node.number - 1] = node.inode_ref
+    return b"".join([EXPORT_REF.pack(ref) for ref in refs])

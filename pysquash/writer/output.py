@@ -1,0 +1,111 @@
+"""Writer: the file that the image is written to, which appears whole or not at all.
+
+In: a path, or a seekable binary file that the caller owns. Out: an `Output` with a position counted from the image's
+start.
+Rules kept here: a path gets a temporary file beside it, which is synced and renamed at the end, and removed on any
+error.
+Not here: signals (cli); what is written (image).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import secrets
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from pysquash.errors import OptionError
+
+__all__ = ["Output", "OutputTarget"]
+
+OutputTarget = str | os.PathLike[str] | BinaryIO
+
+
+class Output:
+    """Where an image is written: a context that keeps the result or leaves nothing.
+
+    Attributes:
+        position: The next byte to be written, from the image's start.
+    """
+
+    def __init__(self, target: OutputTarget) -> None:
+        """Open a temporary file beside the target, or take the caller's file from where it stands.
+
+        Raises:
+            OSError: The folder is missing or not writable, or the target is a directory.
+            OptionError: The file object cannot seek.
+        """
+        self.position = 0
+        self._path: str | None = None
+        self._temporary_path: str | None = None
+        if isinstance(target, str | os.PathLike):
+            self._path = os.path.realpath(target)  # a symlink keeps pointing at the image
+            self._file, self._temporary_path = _temporary_file(self._path)
+            self._base = 0
+        else:
+            try:
+                self._base = target.seek(0, io.SEEK_CUR)
+            except (OSError, AttributeError) as error:
+                raise OptionError("the output must be a path or a seekable binary file") from error
+            self._file = target
+
+    def write(self, data: bytes | bytearray) -> None:
+        """Write at the position, and move it."""
+        self._file.write(data)
+        self.position += len(data)
+
+    def seek(self, position: int) -> None:
+        """Move to another place; what was written behind it is written over or cut off."""
+        self._file.seek(self._base + position)
+        self.position = position
+
+    def overwrite(self, position: int, data: bytes) -> None:
+        """Write over what stands elsewhere, and stay where the position is."""
+        self._file.seek(self._base + position)
+        self._file.write(data)
+        self._file.seek(self._base + self.position)
+
+    def keep(self) -> None:
+        """Cut the file at the position and, for a path, sync it and give it its name."""
+        self._file.truncate(self._base + self.position)
+        self._file.flush()
+        if self._path is None or self._temporary_path is None:
+            return
+        os.fsync(self._file.fileno())
+        self._file.close()
+        os.replace(self._temporary_path, self._path)
+        self._temporary_path = None
+
+    def discard(self) -> None:
+        """Remove the temporary file, or cut the caller's file back to what it was. Harmless after `keep`."""
+        if self._path is None:
+            with contextlib.suppress(OSError, ValueError):
+                self._file.seek(self._base)
+                self._file.truncate()
+        elif self._temporary_path is not None:
+            self._file.close()
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._temporary_path)
+            self._temporary_path = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.discard()
+
+
+def _temporary_file(path: str) -> tuple[BinaryIO, str]:
+    """Make a file beside `path`, with the permissions that a new file of that name would get."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    folder, name = os.path.split(path)
+    # Not tempfile.mkstemp: its files are readable by their owner only, and would stay so under the final name.
+    temporary_path = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(6)}.tmp")
+    return open(temporary_path, "xb"), temporary_path

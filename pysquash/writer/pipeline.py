@@ -1,0 +1,70 @@
+"""Writer: compresses batches of blocks on many threads, and hands the results back in the order of submission.
+
+In: batches of blocks. Out: for each batch, in order, a call with what is to be stored, always on the caller's thread.
+Rules kept here: the image's bytes do not depend on the number of workers; what is in flight is bounded; a batch, not a
+block, is what travels, because a worker that must take the GIL back after each block waits behind the parsing thread
+(measured: 22 MB/s instead of 144 beside a busy thread).
+Not here: where the results land (data).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from pysquash.compression.base import CompressorSettings, block_codec
+
+__all__ = ["BATCH_SIZE", "Land", "Pipeline", "compress_batch"]
+
+BATCH_SIZE = 2 << 20
+"""Bytes of blocks that make a batch: 16 blocks of 128 KiB, some 6 ms of zstd level 3."""
+
+Land = Callable[[Sequence[bytes], Sequence[bytes | None]], None]
+"""Takes a batch's blocks and their compressed forms; None where raw is not larger."""
+
+
+def compress_batch(settings: CompressorSettings, blocks: Sequence[bytes]) -> list[bytes | None]:
+    """Compress blocks, with None for each that is to be stored raw. Runs on any thread or process."""
+    compressed = block_codec(settings).compress(blocks)
+    return [new if len(new) < len(old) else None for old, new in zip(blocks, compressed, strict=True)]
+
+
+class Pipeline:
+    """Compresses in parallel, lands in order."""
+
+    def __init__(self, settings: CompressorSettings, worker_count: int) -> None:
+        """Set up the workers; one worker means the caller's own thread, which is the reference for all other counts."""
+        self._settings = settings
+        self._pool = ThreadPoolExecutor(worker_count, "pysquash-compress") if worker_count > 1 else None
+        self._flying: deque[tuple[Future[list[bytes | None]], Sequence[bytes], Land]] = deque()
+        self._flying_limit = worker_count + 2
+
+    def submit(self, blocks: Sequence[bytes], land: Land) -> None:
+        """Have a batch compressed; it lands during this or a later call.
+
+        Args:
+            blocks: About BATCH_SIZE bytes in all; not changed by anyone from now on.
+            land: Called once, after the calls of all batches submitted earlier.
+        """
+        if self._pool is None:
+            land(blocks, compress_batch(self._settings, blocks))
+            return
+        self._flying.append((self._pool.submit(compress_batch, self._settings, blocks), blocks, land))
+        while self._flying and (len(self._flying) > self._flying_limit or self._flying[0][0].done()):
+            self._land_oldest()
+
+    def drain(self) -> None:
+        """Wait for all batches, and land them."""
+        while self._flying:
+            self._land_oldest()
+
+    def close(self) -> None:
+        """Let go of the threads; batches that have not landed are given up. Harmless when called twice."""
+        self._flying.clear()
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _land_oldest(self) -> None:
+        future, blocks, land = self._flying.popleft()
+        land(blocks, future.result())
