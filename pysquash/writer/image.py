@@ -17,10 +17,11 @@ from pysquash.format.constants import DATA_START, MAGIC, NO_TABLE, PADDING_SIZE,
 from pysquash.format.records import METADATA_HEADER, SUPERBLOCK
 from pysquash.format.words import metadata_word
 from pysquash.options import WriterOptions
+from pysquash.tree.entry import Kind
 from pysquash.tree.node import Node
 from pysquash.writer.data import DataWriter
 from pysquash.writer.directories import DirectoryWriter, Listing
-from pysquash.writer.inodes import InodeWriter, export_table, number_inodes
+from pysquash.writer.inodes import InodeWriter, Numbering, export_table, number_inodes
 from pysquash.writer.output import Output
 from pysquash.writer.pipeline import Pipeline, compress_batch
 from pysquash.writer.tables import IdTable, write_table
@@ -41,16 +42,14 @@ class ImageSummary(NamedTuple):
     """What an image came to.
 
     Attributes:
+        name_counts: Names of each kind, as in `Numbering`.
         inode_count: Inodes in it.
-        fragment_count: Fragment blocks in it.
-        id_count: Distinct user and group ids.
         bytes_used: Bytes before padding.
         size: Bytes with padding.
     """
 
+    name_counts: dict[Kind, int]
     inode_count: int
-    fragment_count: int
-    id_count: int
     bytes_used: int
     size: int
 
@@ -92,8 +91,8 @@ class ImageWriter:
         output, compress = self._output, self._compress_block
         ids, xattrs = IdTable(self._options.limits.id_count), XattrWriter(compress)
         inodes, listings = InodeWriter(compress, ids, xattrs), DirectoryWriter(compress)
-        directories, inode_count = number_inodes(root)
-        _write_tree(directories, inode_count, inodes, listings)
+        numbering = number_inodes(root)
+        _write_tree(numbering, inodes, listings)
 
         inodes.stream.finish()
         listings.stream.finish()
@@ -104,9 +103,7 @@ class ImageWriter:
         fragments = self.data.fragments
         fragment_table_start = write_table(output, fragments.table(), compress) if len(fragments) else NO_TABLE
         exports = self._options.exports
-        export_table_start = (
-            write_table(output, export_table(directories, inode_count), compress) if exports else NO_TABLE
-        )
+        export_table_start = write_table(output, export_table(numbering), compress) if exports else NO_TABLE
         id_table_start = write_table(output, ids.table(), compress)
         xattr_table_start = xattrs.write(output)
         bytes_used = output.position
@@ -115,7 +112,7 @@ class ImageWriter:
         options = self._options
         superblock = SUPERBLOCK.pack(
             MAGIC,
-            inode_count,
+            numbering.inode_count,
             options.source_date_epoch,
             options.block_size,
             len(fragments),
@@ -134,7 +131,7 @@ class ImageWriter:
             export_table_start,
         )
         output.overwrite(0, superblock)
-        return ImageSummary(inode_count, len(fragments), len(ids), bytes_used, output.position)
+        return ImageSummary(numbering.name_counts, numbering.inode_count, bytes_used, output.position)
 
     def close(self) -> None:
         """Let go of the threads. Harmless when called twice."""
@@ -166,15 +163,15 @@ class ImageWriter:
         return flags
 
 
-def _write_tree(directories: list[Node], inode_count: int, inodes: InodeWriter, listings: DirectoryWriter) -> None:
+def _write_tree(numbering: Numbering, inodes: InodeWriter, listings: DirectoryWriter) -> None:
     """Write all inodes and listings, from the leaves to the root.
 
     A listing needs its children's references, and a directory's inode the place of its listing. So each directory in
     turn, those below it done, gets its children's inodes written side by side, then its listing; its own inode is its
-    parent's.
+    parent's to write.
     """
     waiting: dict[Node, Listing] = {}
-    for directory in reversed(directories):
+    for directory in reversed(numbering.directories):
         children = directory.children or {}
         for node in children.values():
             if node.children is not None:
@@ -182,5 +179,5 @@ def _write_tree(directories: list[Node], inode_count: int, inodes: InodeWriter, 
             elif node.inode_ref < 0:  # not yet written under another name
                 inodes.write(node)
         waiting[directory] = listings.write(children)
-    root = directories[0]
-    inodes.write_directory(root, waiting.pop(root), inode_count + 1)
+    root = numbering.directories[0]
+    inodes.write_directory(root, waiting.pop(root), numbering.inode_count + 1)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from array import array
+from typing import NamedTuple, cast
 
 from pysquash.format.codec import joined_pack
 from pysquash.format.constants import EXTENDED, NO_XATTRS
@@ -39,7 +40,7 @@ from pysquash.writer.metadata import Compress, MetadataWriter
 from pysquash.writer.tables import IdTable
 from pysquash.writer.xattrs import XattrWriter
 
-__all__ = ["InodeWriter", "export_table", "number_inodes"]
+__all__ = ["InodeWriter", "Numbering", "export_table", "number_inodes"]
 
 _U32_MAX = 0xFFFF_FFFF
 _U16_MAX = 0xFFFF
@@ -56,19 +57,31 @@ _basic_ipc = joined_pack(INODE_HEADER, BASIC_IPC)
 _extended_ipc = joined_pack(INODE_HEADER, EXTENDED_IPC)
 
 
-def number_inodes(root: Node) -> tuple[list[Node], int]:
+class Numbering(NamedTuple):
+    """A tree whose inodes have their numbers.
+
+    Attributes:
+        directories: All of them, each before those below it; the root is the first.
+        inode_count: Inodes in all, which is also the highest number.
+        name_counts: Names of each kind, by `Kind`: further names of an inode count as HARD_LINK; the root has none.
+    """
+
+    directories: list[Node]
+    inode_count: int
+    name_counts: dict[Kind, int]
+
+
+def number_inodes(root: Node) -> Numbering:
     """Sort every directory by name, and give each inode its number and link count.
 
     A directory's children get consecutive numbers, so that the deltas in its listing stay small.
 
     Args:
         root: The tree; each directory's `children` are put in order in place.
-
-    Returns:
-        All directories, each before those below it, and the number of inodes.
     """
     directories = []
     root.number, root.nlink, count = 1, 2, 1
+    name_counts = dict.fromkeys(Kind, 0)
     waiting = [root]
     while waiting:
         directory = waiting.pop()
@@ -82,11 +95,13 @@ def number_inodes(root: Node) -> tuple[list[Node], int]:
                 waiting.append(node)
             else:
                 node.nlink += 1
-                if node.number:  # a hard link, and another name came first
+                if node.number:  # another name came first
+                    name_counts[Kind.HARD_LINK] += 1
                     continue
             count += 1
             node.number = count
-    return directories, count
+            name_counts[node.kind] += 1
+    return Numbering(directories, count, name_counts)
 
 
 class InodeWriter:
@@ -103,9 +118,8 @@ class InodeWriter:
         stream = self.stream
         node.inode_ref = len(stream.stored) << 16 | len(stream.pending)  # stream.ref, written out: once an inode
         xattr_index = self._xattrs.index(node.xattrs) if node.xattrs else NO_XATTRS
-        data = node.data
-        if isinstance(data, StoredFile):
-            self._write_file(node, data, xattr_index)
+        if node.kind is Kind.FILE:
+            self._write_file(node, cast(StoredFile, node.data), xattr_index)
             return
         is_extended = xattr_index != NO_XATTRS
         header = self._header(node, node.kind + EXTENDED if is_extended else node.kind)
@@ -207,11 +221,11 @@ def _block_list(run: BlockRun) -> bytes:
     return swapped.tobytes()
 
 
-def export_table(directories: list[Node], inode_count: int) -> bytes:
+def export_table(numbering: Numbering) -> bytes:
     """Pack the export table: each inode's reference, in the order of the inode numbers."""
-    refs = [0] * inode_count
-    refs[directories[0].number - 1] = directories[0].inode_ref
-    for directory in directories:
+    refs = [0] * numbering.inode_count
+    for directory in numbering.directories:
+        refs[directory.number - 1] = directory.inode_ref
         for node in (directory.children or {}).values():
             refs[node.number - 1] = node.inode_ref
     return b"".join([EXPORT_REF.pack(ref) for ref in refs])

@@ -1,0 +1,75 @@
+"""Report: what a build did, in numbers, for the caller to print or to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["Progress", "Report", "Warnings"]
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with (stage, done, total or None). Stages are "read", in bytes as the sources hold them, and "write", in
+inodes."""
+
+_KEPT_WARNINGS = 1000
+
+
+class Warnings:
+    """Collects warnings, the first thousand word for word and the rest as a number.
+
+    Attributes:
+        lines: Complete lines: what was wrong, where, and what was done about it.
+        count: How many there were.
+    """
+
+    def __init__(self, tell: Callable[[str], None] | None = None) -> None:
+        """Start with none.
+
+        Args:
+            tell: Called with each line at once, or None.
+        """
+        self.lines: list[str] = []
+        self.count = 0
+        self._tell = tell
+
+    def __call__(self, line: str) -> None:
+        """Take one warning."""
+        self.count += 1
+        if len(self.lines) < _KEPT_WARNINGS:
+            self.lines.append(line)
+        if self._tell is not None:
+            self._tell(line)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was packed.
+
+    Attributes:
+        entries: Names in the image by kind ("directory", "file", "symlink", ...); "hard_link" counts further names of a
+            file. The root is not counted.
+        layers: How many sources there were.
+        bytes_in: Bytes of the sources as they came, compressed or not.
+        bytes_unpacked: Bytes of the sources after decompression.
+        bytes_out: Bytes of the image with padding.
+        duplicate_files: Files whose whole content was in the image already.
+        duplicate_bytes: The sum of their sizes.
+        hidden_files: Files of lower layers that were not stored, because upper layers hide them.
+        warnings: The first thousand, word for word.
+        warning_count: How many there were.
+        digests_verified: What was checked against a digest, by name.
+        seconds: Wall-clock time by stage: "read" (with compression and merging), "write".
+    """
+
+    entries: Mapping[str, int]
+    layers: int
+    bytes_in: int
+    bytes_unpacked: int
+    bytes_out: int
+    duplicate_files: int
+    duplicate_bytes: int
+    hidden_files: int
+    warnings: tuple[str, ...] = ()
+    warning_count: int = 0
+    digests_verified: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
