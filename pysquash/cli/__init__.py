@@ -1,0 +1,29 @@
+"""The command line: the only place that reads the environment and the clock, prints, and maps errors to exit codes.
+
+`main` is the command `pysquash`; each command is in the module of its name.
+Exit codes: 0 done, 1 failed or findings, 2 usage.
+"""
+
+from __future__ import annotations
+
+import click
+
+from pysquash import __version__
+from pysquash.cli.build import build
+from pysquash.cli.console import guarded
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pysquash")
+def commands() -> None:
+    """Turn container layers into SquashFS images, and look into such images."""
+
+
+commands.add_command(build)
+
+
+def main() -> None:
+    """Run the command that the process was called with, and exit."""
+    guarded(commands)

@@ -1,0 +1,130 @@
+"""`pysquash build`: sources in, image out, and a line about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pysquash.api import build as build_image
+from pysquash.cli.console import SIZE, progress_bar, size_text, source_date_epoch, warn
+from pysquash.options import WriterOptions
+from pysquash.report import Report
+
+__all__ = ["build"]
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The image to write.")
+@click.option("--file", "files", multiple=True, metavar="DEST=SRC", help="Put the file SRC over all layers.")
+@click.option(
+    "--default-file", "default_files", multiple=True, metavar="DEST=SRC", help="Put it only where the layers have nothing."
+)
+@click.option(
+    "-c", "--compressor", type=click.Choice(["zstd", "gzip", "xz", "none"]), default="zstd", show_default=True
+)
+@click.option("-X", "compressor_options", multiple=True, metavar="NAME=VALUE", help="A compressor's option: level=3.")
+@click.option("-b", "--block-size", type=SIZE, default="128K", show_default=True, help="4K to 1M, a power of two.")
+@click.option("-j", "--workers", type=click.IntRange(1, 1024), help="Threads that compress.  [default: one a processor]")
+@click.option("--no-fragments", is_flag=True, help="Give the tail end of each file a block of its own.")
+@click.option("--exports", is_flag=True, help="Write the table that NFS needs.")
+@click.option(
+    "--whiteouts",
+    type=click.Choice(["apply", "keep"]),
+    default="apply",
+    show_default=True,
+    help="Whether .wh. entries delete, or are files like others.",
+)
+@click.option(
+    "--duplicates",
+    type=click.Choice(["first", "last", "error"]),
+    default="first",
+    show_default=True,
+    help="Which entry of the same name in one tar stands.",
+)
+@click.option(
+    "--parent-symlinks",
+    type=click.Choice(["follow", "replace", "error"]),
+    default="follow",
+    show_default=True,
+    help="What to do where a path leads through a symlink.",
+)
+@click.option("--ignore-zeros", is_flag=True, help="Read on behind the end of a tar, for concatenated ones.")
+@click.option("--strict", is_flag=True, help="Fail where there would be a warning.")
+@click.option("--lenient", is_flag=True, help="Drop hard links to nothing instead of failing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def build(
+    sources: tuple[str, ...],
+    output: Path,
+    files: tuple[str, ...],
+    default_files: tuple[str, ...],
+    compressor_options: tuple[str, ...],
+    no_fragments: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Pack layers into one SquashFS image.
+
+    Each SOURCE is a tar, plain or compressed with gzip, bzip2, xz or zstd, `-` for standard input, or dir:PATH for a directory
+    tree. The base comes first, later ones go over it, and their whiteouts delete.
+    """
+    writer_options = WriterOptions(
+        **options, level=_level(compressor_options), fragments=not no_fragments, source_date_epoch=source_date_epoch()
+    )
+    with progress_bar(wanted=not quiet) as progress:
+        report = build_image(
+            sources,
+            output,
+            files=[_added(text) for text in files],
+            default_files=[_added(text) for text in default_files],
+            options=writer_options,
+            progress=progress,
+        )
+    if not quiet:
+        for line in report.warnings:
+            warn(line)
+        if report.warning_count > len(report.warnings):
+            warn(f"and {report.warning_count - len(report.warnings)} more")
+        click.echo(_summary(report, output), err=True)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(report)))
+
+
+def _level(texts: tuple[str, ...]) -> int | None:
+    level = None
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if name != "level" or not equals or not value.isascii() or not value.isdigit():
+            raise click.BadParameter(f"{text!r}: the option that there is is level=NUMBER", param_hint="-X")
+        level = int(value)
+    return level
+
+
+def _added(text: str) -> tuple[str, Path, Any]:
+    name, equals, path = text.partition("=")
+    if not name or not equals or not path:
+        raise click.BadParameter(f"{text!r} is not DEST=SRC")
+    return name, Path(path), {}
+
+
+def _summary(report: Report, output: Path) -> str:
+    counts = {
+        "directories": report.entries["directory"],
+        "files": report.entries["file"],
+        "symlinks": report.entries["symlink"],
+        "hard links": report.entries["hard_link"],
+        "other": sum(report.entries[kind] for kind in ("block_device", "character_device", "fifo", "socket")),
+    }
+    names = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "an empty root"
+    layers = "1 layer" if report.layers == 1 else f"{report.layers} layers"
+    seconds = sum(report.seconds.values())
+    return (
+        f"{output}: {size_text(report.bytes_out)} from {layers} of {size_text(report.bytes_in)}: {names}; "
+        f"{report.duplicate_files} duplicates ({size_text(report.duplicate_bytes)}); {seconds:.1f} s"
+    )

@@ -1,0 +1,138 @@
+"""Console: what commands say on standard error, how they end, and what they take from the environment.
+
+Rules kept here: data goes to standard output and talk to standard error; an error is one line; Ctrl-C and SIGTERM unwind
+the stack, so that nothing half-written stays; NO_COLOR and SOURCE_DATE_EPOCH are respected.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from pysquash.errors import SquashfsError
+from pysquash.report import Progress
+
+__all__ = ["SIZE", "guarded", "progress_bar", "size_text", "source_date_epoch", "warn"]
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived: like KeyboardInterrupt, nobody's to catch on the way out."""
+
+
+def guarded(command: click.Command) -> NoReturn:
+    """Run a command, with every error as one line on standard error, and exit with the code that stands for it."""
+    with contextlib.suppress(ValueError, AttributeError):  # not the main thread, or no such signal here
+        signal.signal(signal.SIGTERM, _raise_terminated)
+    try:
+        code = command.main(standalone_mode=False)
+        # What click or the system holds back of our output must fail here, not at interpreter exit.
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted", 128 + signal.SIGINT)
+    except Terminated:
+        _fail("terminated", 128 + signal.SIGTERM)
+    except BrokenPipeError:
+        # Whoever read our output has what it wanted. Point the stream elsewhere, or the interpreter complains at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except SquashfsError as error:
+        _fail(str(error), 1)
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+
+
+def warn(line: str) -> None:
+    """Print a warning."""
+    click.echo(f"pysquash: warning: {line}", err=True)
+
+
+def source_date_epoch() -> int:
+    """Read SOURCE_DATE_EPOCH; 0 where it is not set.
+
+    Raises:
+        click.UsageError: It is not a number from 0 to 2^32-1.
+    """
+    text = os.environ.get("SOURCE_DATE_EPOCH", "0") or "0"
+    if not text.isascii() or not text.isdigit() or int(text) > 0xFFFF_FFFF:
+        raise click.UsageError(f"SOURCE_DATE_EPOCH must be 0 to 4294967295, not {text!r}")
+    return int(text)
+
+
+class _SizeType(click.ParamType):
+    """A number of bytes, with K or M behind it or without."""
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Turn "128K" into 131072."""
+        if isinstance(value, int):
+            return value
+        text = str(value).strip().upper().removesuffix("IB").removesuffix("B")
+        factor = {"K": 1 << 10, "M": 1 << 20}.get(text[-1:], 1)
+        digits = text[:-1] if factor > 1 else text
+        if not digits.isascii() or not digits.isdigit():
+            self.fail(f"{value!r} is not a size such as 131072, 128K or 1M", param, ctx)
+        return int(digits) * factor
+
+
+SIZE = _SizeType()
+
+
+def size_text(size: int) -> str:
+    """Give a number of bytes as a person reads it: 31.4 MiB."""
+    amount, unit = float(size), "bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{size} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
+
+
+@contextlib.contextmanager
+def progress_bar(*, wanted: bool) -> Iterator[Progress | None]:
+    """Show a bar on standard error, where that is a terminal and the caller wants one.
+
+    Yields:
+        What to pass as `progress`, or None.
+    """
+    if not wanted or not sys.stderr.isatty():
+        yield None
+        return
+    # Imported when needed: rich costs more than all of the rest of the start-up together.
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("read", total=None)
+
+        def show(stage: str, done: int, total: int | None) -> None:
+            if stage == "read":
+                bars.update(task, description=stage, completed=done, total=total)
+            else:
+                bars.update(task, description=stage)
+
+        yield show
+
+
+def _raise_terminated(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+def _fail(line: str, code: int) -> NoReturn:
+    click.echo(f"pysquash: {line}", err=True)
+    sys.exit(code)
+
+
