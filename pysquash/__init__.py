@@ -1,3 +1,42 @@
 """pysquash: turn tar layers into SquashFS 4.0 images, in pure Python."""
 
+from pysquash.api import build, tar2squashfs
+from pysquash.errors import (
+    CorruptImageError,
+    ImageError,
+    InputError,
+    LimitError,
+    MergeError,
+    NotSquashfsError,
+    OptionError,
+    PathNotFoundError,
+    SourceError,
+    SquashfsError,
+    UnsupportedEntryError,
+    UnsupportedImageError,
+)
+from pysquash.options import Limits, WriterOptions
+from pysquash.report import Report
+
+__all__ = [
+    "CorruptImageError",
+    "ImageError",
+    "InputError",
+    "LimitError",
+    "Limits",
+    "MergeError",
+    "NotSquashfsError",
+    "OptionError",
+    "PathNotFoundError",
+    "Report",
+    "SourceError",
+    "SquashfsError",
+    "UnsupportedEntryError",
+    "UnsupportedImageError",
+    "WriterOptions",
+    "__version__",
+    "build",
+    "tar2squashfs",
+]
+
 __version__ = "0.1.0"

@@ -9,13 +9,13 @@ import os
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+from pysquash.compression.stream import Layer
 from pysquash.options import WriterOptions
 from pysquash.packing import OpenSource, pack
 from pysquash.report import Progress, Report, Warnings
 from pysquash.sources.base import Source
 from pysquash.sources.files import AddedFile, FilesSource
 from pysquash.sources.tar import TarSource
-from pysquash.compression.stream import Layer
 from pysquash.sources.transport import open_sources
 from pysquash.writer.output import OutputTarget
 
@@ -33,11 +33,11 @@ def tar2squashfs(
     """Pack tar layers into one SquashFS image.
 
     Args:
-        streams: Layers, base first: each a path, a binary file object, an iterable of bytes, or a callable that returns one
-            of these when its turn comes. Plain, gzip, bzip2, xz or zstd, found by magic. Each is read once, the topmost
-            first.
-        output: A path, at which the image appears whole or not at all, or a seekable binary file that is written to from
-            where it stands.
+        streams: Layers, base first: each a path, a binary file object, an iterable of bytes, or a callable that
+            returns one of these when its turn comes. Plain, gzip, bzip2, xz or zstd, found by magic. Each is read
+            once, the topmost first.
+        output: A path, at which the image appears whole or not at all, or a seekable binary file that is written to
+            from where it stands.
         extra_files: (name, content, attributes) for each file to put where no layer has the name, as the tail of a
             first-wins tar does.
         options: Every knob there is; None for the defaults.
@@ -56,9 +56,7 @@ def tar2squashfs(
         partial(TarSource, stream, name=_stream_name(stream, row), options=options, warn=warnings)
         for row, stream in enumerate(streams, 1)
     ]
-    return pack(
-        layers, output, default_files=list(extra_files), options=options, progress=progress, warnings=warnings
-    )
+    return pack(layers, output, default_files=list(extra_files), options=options, progress=progress, warnings=warnings)
 
 
 def build(
@@ -97,9 +95,7 @@ def build(
             layers.append(partial(_same, source))
     if files:
         layers.append(partial(FilesSource, files, options))
-    return pack(
-        layers, output, default_files=default_files, options=options, progress=progress, warnings=warnings
-    )
+    return pack(layers, output, default_files=default_files, options=options, progress=progress, warnings=warnings)
 
 
 def _same(source: Source) -> Source:

@@ -1,10 +1,10 @@
 """Packing: turns layers into an image. The one place through which every byte of every layer passes.
 
 In: sources, base first. Out: an image, and a report.
-The way of a byte: a source yields an entry and its content, topmost layer first (`_read_layer`); `tree/visibility` says
-whether an upper layer hides it (`_keep`); what is visible goes to `writer/data` at once, what is hidden but may still be
-linked to goes to the spool; the entries then become one tree from the base up (`tree/merge`); and `writer/image` writes
-inodes, directories and tables behind the data.
+The way of a byte: a source yields an entry and its content, topmost layer first (`read_layers`); `tree/visibility` says
+whether an upper layer hides it (`_stored`); what is visible goes to `writer/data` at once, what is hidden but may still
+be linked to goes to the spool; the entries then become one tree from the base up (`tree/merge`); and `writer/image`
+writes inodes, directories and tables behind the data.
 Rules kept here: each source is read once, to its end; entries, layers and bytes are counted against the limits.
 Not here: what callers may pass (api), what is hidden (tree/visibility), where an entry lands (tree/merge).
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from typing import cast
 
 from pysquash.errors import LimitError
 from pysquash.options import WriterOptions
@@ -24,7 +25,7 @@ from pysquash.spool import Spool, Spooled
 from pysquash.tree.entry import Entry, Kind
 from pysquash.tree.merge import Merge
 from pysquash.tree.node import Node
-from pysquash.tree.visibility import Verdict, Visibility
+from pysquash.tree.visibility import Visibility
 from pysquash.writer.image import ImageWriter
 from pysquash.writer.output import Output, OutputTarget
 
@@ -62,11 +63,11 @@ def pack(
     limit = options.limits.layer_count
     if len(layers) > limit:
         raise LimitError("the number of layers", len(layers), limit)
-    with Output(output) as target, ImageWriter(target, options) as image, closing(Spool()) as spool:
+    with Output(output) as target, ImageWriter(target, options) as image, closing(Spool(target.folder)) as spool:
         packer = _Packer(image, spool, options, warnings, progress)
         started = time.perf_counter()
         packer.read_layers(layers)
-        packer.add_defaults(default_files)
+        packer.put_defaults(default_files)
         packer.store_spooled()
         was_read = time.perf_counter()
         if progress is not None:
@@ -105,8 +106,9 @@ class _Packer:
         self.bytes_in = 0
         self.bytes_unpacked = 0
         self.hidden_count = 0
-        self._store = image.data.store
+        self._image = image
         self._spool = spool
+        self._options = options
         self._limits = options.limits
         self._visibility = Visibility(options)
         self._progress = progress
@@ -121,30 +123,95 @@ class _Packer:
         waiting: list[tuple[str, list[Entry]]] = []
         for row in range(len(layers) - 1, -1, -1):
             with closing(layers[row]()) as source:
-                entries = self._read_layer(source, is_base=row == 0, is_only=len(layers) == 1)
                 if row:
-                    waiting.append((source.name, list(entries)))
+                    entries = list(self._stored(source, self._is_dropped_by_name(set())))
+                    waiting.append((source.name, entries))
+                    self._visibility.add_layer(entries)
                 else:
-                    self.merge.apply(entries, source=source.name)
+                    self.merge.begin_layer(source=source.name)
+                    put = self.merge.put
+                    for entry in self._stored(source, self.merge.would_drop):
+                        put(entry)
+                    self.merge.end_layer()
                 self.bytes_in += source.consumed_size
                 self.bytes_unpacked += source.unpacked_size
         while waiting:
-            name, logged = waiting.pop()
-            self.merge.apply(logged, source=name)
+            name, entries = waiting.pop()
+            self.merge.begin_layer(source=name, entries=entries)
+            for entry in entries:
+                self.merge.put(entry)
+            self.merge.end_layer()
 
-    def _read_layer(self, source: Source, *, is_base: bool, is_only: bool) -> Iterator[Entry]:
-        """Yield a layer's entries with their content stored, spooled or skipped."""
-        store, read, kind_file = self._store, source.read, Kind.FILE
-        keep = None if is_only else self._keep
-        count_limit = self._limits.entry_count
-        for entry in self._counted(source) if self._progress is not None else source:
+    def put_defaults(self, files: Sequence[AddedFile]) -> None:
+        """Put files where the tree has nothing."""
+        for name, content, attributes in files:
+            with closing(added_file(name, content, attributes, self._options)) as added:
+                if self.merge.put_default(added.entry):
+                    added.entry.data = self._image.data.store(added.entry.size, added.read)
+
+    def store_spooled(self) -> None:
+        """Store what was set aside and is in the tree after all, in the order in which it was read."""
+        if not self._spool.end:
+            return
+        nodes = [node for node in _files(self.merge.root) if isinstance(node.data, Spooled)]
+        nodes.sort(key=lambda node: cast(Spooled, node.data).start)
+        for node in nodes:
+            spooled = node.data
+            if isinstance(spooled, Spooled):  # else a hard link of one stored in this loop
+                self.hidden_count -= 1
+                node.data = self._image.data.store(spooled.size, self._spool.reader(spooled), spooled.segments)
+
+    def _stored(self, source: Source, is_dropped: Callable[[bytes], bool]) -> Iterator[Entry]:
+        """Yield a layer's entries with their content stored, or set aside where it seems that nobody will see it."""
+        store, read, is_hidden = self._image.data.store, source.read, self._visibility.hides
+        file, count_limit, size_limit = Kind.FILE, self._limits.entry_count, self._limits.total_size
+        for entry in source if self._progress is None else self._watched(source, self._progress):
             self._entry_count += 1
             if self._entry_count > count_limit:
                 raise LimitError("the number of entries", self._entry_count, count_limit, where=source.name)
-            if entry.kind is kind_file:
-                self._content_size += entry.size
-                if self._content_size > self._limits.total_size:
-                    raise LimitError("uncompressed bytes", self._content_size, self._limits.total_size)
-                if keep is None:
-                    entry.data = store(entry.size, read, entry.segments)
+            if entry.kind is file:
+                size = entry.size
+                self._content_size += size
+                if self._content_size > size_limit:
+                    raise LimitError("the layers' uncompressed size", self._content_size, size_limit, where=source.name)
+                if size and (is_hidden(entry.path) or is_dropped(entry.path)):
+                    self.hidden_count += 1
+                    entry.data = self._spool.add(size, entry.stored_size, read, entry.segments)
+                else:
+                    entry.data = store(size, read, entry.segments)
             yield entry
+
+    def _is_dropped_by_name(self, seen: set[bytes]) -> Callable[[bytes], bool]:
+        """Make the test for a layer not in the tree yet: where first wins, a second file of a name seems dropped."""
+
+        def is_dropped(path: bytes) -> bool:
+            if path in seen:
+                return True
+            seen.add(path)
+            return False
+
+        return is_dropped if self._options.duplicates == "first" else lambda _path: False
+
+    def _watched(self, source: Source, progress: Progress) -> Iterator[Entry]:
+        """Pass a source's entries on, and tell how far it is, at every entry that took it a step further."""
+        told = self.bytes_in
+        for entry in source:
+            done = self.bytes_in + source.consumed_size
+            if done - told >= _PROGRESS_STEP:
+                told = done
+                total = source.total_size
+                progress("read", done, None if total is None else self.bytes_in + total)
+            yield entry
+        done = self.bytes_in + source.consumed_size
+        progress("read", done, done)
+
+
+def _files(root: Node) -> Iterator[Node]:
+    """Yield every node of a regular file, once for each of its names."""
+    waiting = [root]
+    while waiting:
+        for node in waiting.pop().names.values():
+            if node.children is not None:
+                waiting.append(node)
+            elif node.kind is Kind.FILE:
+                yield node

@@ -2,7 +2,7 @@
 
 In: the stored bytes of a file. Out: a `Spooled` that stands for them, and reads them once.
 Rules kept here: memory is bounded; what turns out to be needless costs no compression and no place in the image.
-Not here: what is hidden (tree/visibility), when to look again (packing).
+Not here: what is hidden (tree/visibility), what is needed in the end (packing).
 """
 
 from __future__ import annotations
@@ -36,9 +36,13 @@ class Spooled(NamedTuple):
 class Spool:
     """A temporary file, in memory while it is small. Close it."""
 
-    def __init__(self) -> None:
-        """Start empty; nothing is on disk until there is much."""
-        self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_SIZE)  # noqa: SIM115 - closed by close
+    def __init__(self, folder: str | None) -> None:
+        """Start empty; nothing is on disk until there is much.
+
+        Args:
+            folder: Where the file is to be, best beside the image, where there is room; None for the system's choice.
+        """
+        self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_SIZE, dir=folder)  # noqa: SIM115 - closed by close
         self.end = 0
 
     def add(
@@ -65,12 +69,6 @@ class Spool:
         """Give a `read` for what `add` returned; one at a time."""
         self._file.seek(spooled.start)
         return self._file.read
-
-    def truncate(self, end: int) -> None:
-        """Forget all that was added since the spool ended there."""
-        self._file.seek(end)
-        self._file.truncate()
-        self.end = end
 
     def close(self) -> None:
         """Remove the file."""

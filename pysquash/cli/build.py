@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from pysquash.api import build as build_image
-from pysquash.cli.console import SIZE, progress_bar, size_text, source_date_epoch, warn
+from pysquash.cli.console import byte_count, progress_bar, size_text, source_date_epoch, warn
 from pysquash.options import WriterOptions
 from pysquash.report import Report
 
@@ -22,14 +22,16 @@ __all__ = ["build"]
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The image to write.")
 @click.option("--file", "files", multiple=True, metavar="DEST=SRC", help="Put the file SRC over all layers.")
 @click.option(
-    "--default-file", "default_files", multiple=True, metavar="DEST=SRC", help="Put it only where the layers have nothing."
+    "--default-file", "default_files", multiple=True, metavar="DEST=SRC", help="Put it where the layers have nothing."
 )
 @click.option(
     "-c", "--compressor", type=click.Choice(["zstd", "gzip", "xz", "none"]), default="zstd", show_default=True
 )
 @click.option("-X", "compressor_options", multiple=True, metavar="NAME=VALUE", help="A compressor's option: level=3.")
-@click.option("-b", "--block-size", type=SIZE, default="128K", show_default=True, help="4K to 1M, a power of two.")
-@click.option("-j", "--workers", type=click.IntRange(1, 1024), help="Threads that compress.  [default: one a processor]")
+@click.option(
+    "-b", "--block-size", type=byte_count, default="128K", show_default=True, help="4K to 1M, a power of two."
+)
+@click.option("-j", "--workers", type=click.IntRange(1, 1024), help="Threads that compress; one a processor.")
 @click.option("--no-fragments", is_flag=True, help="Give the tail end of each file a block of its own.")
 @click.option("--exports", is_flag=True, help="Write the table that NFS needs.")
 @click.option(
@@ -71,8 +73,8 @@ def build(
 ) -> None:
     """Pack layers into one SquashFS image.
 
-    Each SOURCE is a tar, plain or compressed with gzip, bzip2, xz or zstd, `-` for standard input, or dir:PATH for a directory
-    tree. The base comes first, later ones go over it, and their whiteouts delete.
+    Each SOURCE is a tar, plain or compressed with gzip, bzip2, xz or zstd, `-` for standard input, or dir:PATH for a
+    directory tree. The base comes first, later ones go over it, and their whiteouts delete.
     """
     writer_options = WriterOptions(
         **options, level=_level(compressor_options), fragments=not no_fragments, source_date_epoch=source_date_epoch()

@@ -1,7 +1,7 @@
 """Console: what commands say on standard error, how they end, and what they take from the environment.
 
-Rules kept here: data goes to standard output and talk to standard error; an error is one line; Ctrl-C and SIGTERM unwind
-the stack, so that nothing half-written stays; NO_COLOR and SOURCE_DATE_EPOCH are respected.
+Rules kept here: data goes to standard output and talk to standard error; an error is one line; Ctrl-C and SIGTERM
+unwind the stack, so that nothing half-written stays; NO_COLOR and SOURCE_DATE_EPOCH are respected.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import click
 from pysquash.errors import SquashfsError
 from pysquash.report import Progress
 
-__all__ = ["SIZE", "guarded", "progress_bar", "size_text", "source_date_epoch", "warn"]
+__all__ = ["byte_count", "guarded", "progress_bar", "size_text", "source_date_epoch", "warn"]
 
 
 class Terminated(BaseException):
@@ -69,24 +69,18 @@ def source_date_epoch() -> int:
     return int(text)
 
 
-class _SizeType(click.ParamType):
-    """A number of bytes, with K or M behind it or without."""
+def byte_count(text: str) -> int:
+    """Turn "131072", "128K" or "1M" into a number of bytes; a type for click's options.
 
-    name = "size"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Turn "128K" into 131072."""
-        if isinstance(value, int):
-            return value
-        text = str(value).strip().upper().removesuffix("IB").removesuffix("B")
-        factor = {"K": 1 << 10, "M": 1 << 20}.get(text[-1:], 1)
-        digits = text[:-1] if factor > 1 else text
-        if not digits.isascii() or not digits.isdigit():
-            self.fail(f"{value!r} is not a size such as 131072, 128K or 1M", param, ctx)
-        return int(digits) * factor
-
-
-SIZE = _SizeType()
+    Raises:
+        click.BadParameter: It is no such text.
+    """
+    number = text.strip().upper().removesuffix("IB").removesuffix("B")
+    factor = {"K": 1 << 10, "M": 1 << 20}.get(number[-1:], 1)
+    digits = number[:-1] if factor > 1 else number
+    if not digits.isascii() or not digits.isdigit():
+        raise click.BadParameter(f"{text!r} is not a size such as 131072, 128K or 1M")
+    return int(digits) * factor
 
 
 def size_text(size: int) -> str:
@@ -134,5 +128,3 @@ def _raise_terminated(_number: int, _frame: FrameType | None) -> NoReturn:
 def _fail(line: str, code: int) -> NoReturn:
     click.echo(f"pysquash: {line}", err=True)
     sys.exit(code)
-
-

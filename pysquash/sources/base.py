@@ -28,6 +28,21 @@ class Source(Protocol):
         """What messages call this source: a file name as the caller gave it, `<stream 2>`, a digest."""
         ...
 
+    @property
+    def consumed_size(self) -> int:
+        """Bytes taken so far from where the source comes from, as they are there, compressed or not."""
+        ...
+
+    @property
+    def unpacked_size(self) -> int:
+        """The same after decompression."""
+        ...
+
+    @property
+    def total_size(self) -> int | None:
+        """What `consumed_size` will be at the end, or None where that cannot be known."""
+        ...
+
     def __iter__(self) -> Iterator[Entry]:
         """Yield every entry of the layer in its own order. To be called once.
 

@@ -1,7 +1,7 @@
 """Sources: single files that a caller puts into an image, over its layers or where these have nothing.
 
-In: (name, content, attributes) as the caller gives them. Out: `Added` entries with their content, and `FilesSource`, which
-makes a layer of them.
+In: (name, content, attributes) as the caller gives them. Out: `Added` entries with their content, and `FilesSource`,
+which makes a layer of them.
 Rules kept here: a name is relative to the image's root whether or not it starts with "/", and never climbs out of it.
 Not here: through which symlinks a name leads (tree/merge).
 """
@@ -27,8 +27,8 @@ class Attributes(TypedDict, total=False):
     """What an added entry may be given; what is left out has a default.
 
     Attributes:
-        mode: Permission bits, 0 to 0o7777. Default: 0o644 for a file, 0o755 for a directory, those of the host's file for
-            one that is given by its path.
+        mode: Permission bits, 0 to 0o7777. Default: 0o644 for a file, 0o755 for a directory, those of the host's file
+            for one that is given by its path.
         uid: Owner, 0 to 2^32-1. Default 0.
         gid: Group, 0 to 2^32-1. Default 0.
         mtime: Seconds since 1970, 0 to 2^32-1. Default: `WriterOptions.source_date_epoch`.
@@ -143,7 +143,7 @@ def added_file(name: str | bytes, content: Content, attributes: Attributes, opti
     if isinstance(content, bytes | bytearray | memoryview):
         file, size = io.BytesIO(content), len(memoryview(content).cast("B"))
     elif isinstance(content, os.PathLike):
-        file = open(content, "rb")
+        file = open(content, "rb")  # noqa: SIM115 - closed by Added.close
         status = os.fstat(file.fileno())
         size = status.st_size
         attributes = cast(Attributes, {"mode": status.st_mode & 0o7777, **attributes})
@@ -159,12 +159,19 @@ class FilesSource:
     """A layer of added files; a `Source`."""
 
     name = "added files"
+    total_size = None
 
     def __init__(self, files: Iterable[AddedFile], options: WriterOptions) -> None:
         """Take the files; the host's are opened when their turn comes."""
         self._files = list(files)
         self._options = options
         self._current = Added(Entry(b"", Kind.DIRECTORY))
+        self.consumed_size = 0
+
+    @property
+    def unpacked_size(self) -> int:
+        """Bytes read so far."""
+        return self.consumed_size
 
     def __iter__(self) -> Iterator[Entry]:
         """Yield one entry for each file."""
@@ -177,6 +184,7 @@ class FilesSource:
 
     def read(self, size: int) -> bytes:
         """Give the next bytes of the entry yielded last."""
+        self.consumed_size += size
         return self._current.read(size)
 
     def close(self) -> None:

@@ -6,13 +6,13 @@ Not here: reading them (tar, directory).
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
 from functools import partial
 
 from pysquash.options import WriterOptions
 from pysquash.sources.base import Source, Warn
-from pysquash.sources.directory import DirectorySource
 from pysquash.sources.tar import TarSource
 
 __all__ = ["open_sources"]
@@ -26,9 +26,8 @@ def open_sources(text: str, options: WriterOptions, warn: Warn) -> list[Callable
         options: For the sources.
         warn: Takes what they notice.
     """
-    transport, colon, rest = text.partition(":")
-    if colon and transport == "dir":
-        return [partial(DirectorySource, rest, name=text, options=options, warn=warn)]
     if text == "-":
-        return [partial(TarSource, sys.stdin.buffer, name="<standard input>", options=options, warn=warn)]
+        # Unbuffered: a reading thread must not hold a lock that the interpreter wants at its exit.
+        stdin = partial(io.FileIO, sys.stdin.fileno(), closefd=False)
+        return [partial(TarSource, stdin, name="<standard input>", options=options, warn=warn)]
     return [partial(TarSource, text, name=text, options=options, warn=warn)]

@@ -79,6 +79,13 @@ class Node:
         self.nlink = 0
         self.inode_ref = -1
 
+    @property
+    def names(self) -> dict[bytes, Node]:
+        """The children of a node that is known to be a directory."""
+        if self.children is None:
+            raise NotADirectoryError(f"a {self.kind.name.lower()} has no children")
+        return self.children
+
     @classmethod
     def from_entry(cls, entry: Entry) -> Node:
         """Make the node that an entry of any kind but a hard link describes."""

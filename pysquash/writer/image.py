@@ -172,7 +172,7 @@ def _write_tree(numbering: Numbering, inodes: InodeWriter, listings: DirectoryWr
     """
     waiting: dict[Node, Listing] = {}
     for directory in reversed(numbering.directories):
-        children = directory.children or {}
+        children = directory.names
         for node in children.values():
             if node.children is not None:
                 inodes.write_directory(node, waiting.pop(node), directory.number)

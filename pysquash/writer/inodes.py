@@ -86,7 +86,7 @@ def number_inodes(root: Node) -> Numbering:
     while waiting:
         directory = waiting.pop()
         directories.append(directory)
-        unsorted = directory.children or {}
+        unsorted = directory.names
         children = directory.children = {name: unsorted[name] for name in sorted(unsorted)}
         for node in children.values():
             if node.children is not None:
@@ -226,6 +226,6 @@ def export_table(numbering: Numbering) -> bytes:
     refs = [0] * numbering.inode_count
     for directory in numbering.directories:
         refs[directory.number - 1] = directory.inode_ref
-        for node in (directory.children or {}).values():
+        for node in directory.names.values():
             refs[node.number - 1] = node.inode_ref
     return b"".join([EXPORT_REF.pack(ref) for ref in refs])

@@ -52,6 +52,11 @@ class Output:
                 raise OptionError("the output must be a path or a seekable binary file") from error
             self._file = target
 
+    @property
+    def folder(self) -> str | None:
+        """The folder that the image will be in, or None where only the caller knows."""
+        return None if self._path is None else os.path.dirname(self._path)
+
     def write(self, data: bytes | bytearray) -> None:
         """Write at the position, and move it."""
         self._file.write(data)

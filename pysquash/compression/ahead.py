@@ -1,0 +1,75 @@
+"""Layer streams: runs an iterator ahead of its consumer, on a thread of its own.
+
+In: an iterator of chunks. Out: the same chunks in the same order, and the exception it ended with, if any.
+Rules kept here: what is ahead is bounded; closing ends the thread, also where the consumer gave up.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+
+__all__ = ["Ahead"]
+
+_AHEAD_COUNT = 4
+"""Chunks ready at most: with 1 MiB each, a few milliseconds of decompression."""
+
+_JOIN_SECONDS = 1.0
+
+
+class Ahead:
+    """An iterator's chunks, made on another thread."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        """Start the thread. From now on only it touches `chunks`."""
+        self._chunks = chunks
+        self._ready: deque[bytes] = deque()
+        self._error: BaseException | None = None
+        self._is_done = False
+        self._is_closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="pysquash-ahead", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the chunks as they are ready, and raise what the iterator raised."""
+        while True:
+            with self._changed:
+                while not self._ready and not self._is_done:
+                    self._changed.wait()
+                if not self._ready:
+                    break
+                chunk = self._ready.popleft()
+                self._changed.notify()
+            yield chunk
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        """End the thread; chunks that nobody took are dropped. Harmless when called twice.
+
+        A thread that hangs in a read (a pipe that nobody writes to) is left behind: it is a daemon, touches nothing but
+        its own iterator, and ends with the read.
+        """
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        self._thread.join(_JOIN_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            for chunk in self._chunks:
+                with self._changed:
+                    while len(self._ready) >= _AHEAD_COUNT and not self._is_closed:
+                        self._changed.wait()
+                    if self._is_closed:
+                        return
+                    self._ready.append(chunk)
+                    self._changed.notify()
+        except BaseException as error:  # raised again where the chunks are taken
+            self._error = error
+        finally:
+            with self._changed:
+                self._is_done = True
+                self._changed.notify()

@@ -1,0 +1,302 @@
+"""Layer streams: turns what a caller gives for a layer into plain bytes, whatever it is compressed with.
+
+In: a path, a binary file object, an iterable of bytes, or a callable that returns one of these. Out: `LayerStream`, an
+iterator of plain chunks.
+Rules kept here: the format is found by magic; all gzip members, bzip2 and xz streams and zstd frames are read to the
+end, because eStargz and zstd:chunked layers have many; a stream that ends early, or goes on as something else, is an
+error; what comes out is bounded in size, ratio and window before it is produced.
+Not here: what the bytes mean (sources/tar), reading ahead on a thread (ahead).
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, BinaryIO, Protocol, cast
+
+import zstandard
+
+from pysquash.compression.ahead import Ahead
+from pysquash.compression.zstd_frames import FrameScanner
+from pysquash.errors import LimitError, SourceError
+from pysquash.options import Limits
+
+_zlib_like: Any
+try:
+    from isal import isal_zlib as _zlib_like
+except ImportError:  # no wheel for this platform: zlib does the same at about a third of the speed
+    _zlib_like = zlib
+
+__all__ = ["Layer", "LayerStream"]
+
+Layer = (
+    str
+    | os.PathLike[str]
+    | BinaryIO
+    | Iterable[bytes]
+    | Callable[[], str | os.PathLike[str] | BinaryIO | Iterable[bytes]]
+)
+"""What a caller may give for a layer."""
+
+_CHUNK_SIZE = 1 << 20
+"""Bytes asked of a file and of a decompressor at a time."""
+
+_XZ_MEMORY_LIMIT = 256 << 20
+"""A decoder for the largest preset, -9, takes 65 MiB; `xz --lzma2=dict=128MiB` is still read."""
+
+_SKIPPABLE_MAGIC = range(0x184D2A50, 0x184D2A60)
+
+
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+
+class LayerStream:
+    """One layer's plain bytes, an iterator of chunks of at most a few MiB.
+
+    Attributes:
+        consumed_size: Bytes taken from the caller's file or iterable so far.
+        unpacked_size: Plain bytes given out so far.
+        total_size: Bytes that the caller's file has in all, or None where that cannot be known.
+    """
+
+    def __init__(self, layer: Layer, *, name: str, limits: Limits, unpacked_hash: _Hash | None = None) -> None:
+        """Open the layer and find out what it is compressed with.
+
+        Args:
+            layer: A file that we open is closed by us; a file object stays open.
+            name: What errors call it.
+            limits: layer_size, ratio, ratio_free_size and zstd_window_size are kept here.
+            unpacked_hash: Updated with every plain byte, or None.
+
+        Raises:
+            OSError: The file cannot be opened or read.
+        """
+        self.consumed_size = 0
+        self.unpacked_size = 0
+        self.total_size: int | None = None
+        self._name = name
+        self._limits = limits
+        self._hash = unpacked_hash
+        self._own_file: BinaryIO | None = None
+        self._ahead: Ahead | None = None
+        try:
+            raw = self._raw_chunks(layer)
+            head = b""
+            for chunk in raw:
+                head += chunk
+                if len(head) >= _MAGIC_SIZE:
+                    break
+            decoder = _decoder(head)
+            chunks = _chain(head, raw)
+            if decoder is not None:
+                # Unpacking is half of the work for most layers, and all decoders let go of the GIL: so on another core.
+                self._ahead = Ahead(_guarded(decoder(chunks, limits), name))
+                chunks = iter(self._ahead)
+        except BaseException:
+            self.close()
+            raise
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        """Give the next chunk, never an empty one.
+
+        Raises:
+            SourceError: The stream is truncated, damaged, or followed by something else.
+            LimitError: There is more than a limit allows.
+        """
+        chunk = next(self._chunks)
+        self.unpacked_size += len(chunk)
+        limits = self._limits
+        if self.unpacked_size > limits.layer_size:
+            raise LimitError("the layer's uncompressed size", self.unpacked_size, limits.layer_size, where=self._name)
+        if self.unpacked_size > limits.ratio_free_size:
+            ratio = self.unpacked_size // max(1, self.consumed_size)
+            if ratio > limits.ratio:
+                raise LimitError("the layer's compression ratio", ratio, limits.ratio, where=self._name)
+        if self._hash is not None:
+            self._hash.update(chunk)
+        return chunk
+
+    def close(self) -> None:
+        """Stop reading ahead and close what we opened. Harmless when called twice."""
+        if self._ahead is not None:
+            self._ahead.close()
+        if self._own_file is not None:
+            self._own_file.close()
+
+    def _raw_chunks(self, layer: Layer) -> Iterator[bytes]:
+        """Open whatever the layer is, and give its bytes as they are."""
+        while callable(layer) and not hasattr(layer, "read"):
+            layer = cast(Layer, layer())
+        if isinstance(layer, str | os.PathLike):
+            layer = self._own_file = open(layer, "rb", buffering=0)  # noqa: SIM115 - closed by close
+            size = os.fstat(layer.fileno()).st_size
+            self.total_size = size or None  # a pipe or device says 0
+        if isinstance(layer, bytes | bytearray | memoryview):
+            raise TypeError("a layer is a path, a file, an iterable of bytes or a callable, not bytes: use io.BytesIO")
+        return self._counted(cast(Any, layer))
+
+    def _counted(self, layer: Any) -> Iterator[bytes]:
+        chunks = iter(partial(layer.read, _CHUNK_SIZE), b"") if hasattr(layer, "read") else layer
+        for chunk in chunks:
+            if chunk:
+                self.consumed_size += len(chunk)
+                yield chunk if isinstance(chunk, bytes) else bytes(chunk)
+
+
+def _chain(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    if head:
+        yield head
+    yield from rest
+
+
+# --- one decoder for each format -------------------------------------------------------------------------------------
+
+_Decoder = Callable[[Iterator[bytes], Limits], Iterator[bytes]]
+
+_MAGIC_SIZE = 6
+
+
+def _decoder(head: bytes) -> _Decoder | None:
+    """Find the decoder for a stream that starts like this; None for a plain one."""
+    if head.startswith(b"\x1f\x8b"):
+        return _gunzip
+    if head.startswith(b"BZh") and head[3:4].isdigit():
+        return _bunzip2
+    if head.startswith(b"\xfd7zXZ\0"):
+        return _unxz
+    if head.startswith(b"\x28\xb5\x2f\xfd") or int.from_bytes(head[:4], "little") in _SKIPPABLE_MAGIC:
+        return _unzstd
+    return None
+
+
+def _guarded(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """Turn what the decoders raise into our error."""
+    try:
+        yield from chunks
+    except _DECODER_ERRORS as error:
+        raise SourceError(f"cannot be decompressed: {error}", source=name) from error
+
+
+class _DamagedError(Exception):
+    """What a decoder of ours found."""
+
+
+_DECODER_ERRORS: tuple[type[Exception], ...] = (
+    _DamagedError,
+    zlib.error,
+    lzma.LZMAError,
+    zstandard.ZstdError,
+    _zlib_like.error,
+)
+
+
+def _gunzip(chunks: Iterator[bytes], _limits: Limits) -> Iterator[bytes]:
+    decoder = _zlib_like.decompressobj(31)
+    for chunk in chunks:
+        rest = chunk
+        while rest:
+            if decoder.eof:
+                # "gzip -d" ignores zeros behind the last member: tapes and block devices pad with them.
+                rest = rest.lstrip(b"\0")
+                if not rest:
+                    break
+                decoder = _zlib_like.decompressobj(31)
+            plain = decoder.decompress(rest, _CHUNK_SIZE)
+            rest = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
+            if plain:
+                yield plain
+    while not decoder.eof:
+        plain = decoder.decompress(b"", _CHUNK_SIZE)
+        if not plain:
+            raise _DamagedError("the gzip stream ends before its end")
+        yield plain
+
+
+def _bunzip2(chunks: Iterator[bytes], _limits: Limits) -> Iterator[bytes]:
+    try:
+        yield from _run(chunks, bz2.BZ2Decompressor, padding=1, name="bzip2")
+    except (OSError, ValueError) as error:  # what bz2 raises for damaged data
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise _DamagedError(str(error)) from error
+
+
+def _unxz(chunks: Iterator[bytes], _limits: Limits) -> Iterator[bytes]:
+    # "Stream Padding" of the xz format: zeros, a multiple of four, between and behind streams.
+    return _run(chunks, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY_LIMIT), padding=4, name="xz")
+
+
+def _run(chunks: Iterator[bytes], make: Callable[[], Any], *, padding: int, name: str) -> Iterator[bytes]:
+    """Decode streams one after the other, as bz2 and lzma do it.
+
+    Args:
+        chunks: The raw bytes.
+        make: Makes a decoder for one stream.
+        padding: Zeros between streams count a multiple of this; 1 for any number behind the last, as `gzip -d` has it.
+        name: What errors call the format.
+    """
+    decoder, zero_count = make(), 0
+    for chunk in chunks:
+        rest = chunk
+        while rest:
+            if decoder.eof:
+                trimmed = rest.lstrip(b"\0")
+                zero_count += len(rest) - len(trimmed)
+                rest = trimmed
+                if not rest:
+                    break
+                if zero_count % padding:
+                    raise _DamagedError(f"{name} padding of {zero_count} bytes is not a multiple of {padding}")
+                decoder, zero_count = make(), 0
+            plain = decoder.decompress(rest, _CHUNK_SIZE)
+            if plain:
+                yield plain
+            while not decoder.eof and not decoder.needs_input:
+                plain = decoder.decompress(b"", _CHUNK_SIZE)
+                if plain:
+                    yield plain
+            rest = decoder.unused_data if decoder.eof else b""
+    if not decoder.eof:
+        raise _DamagedError(f"the {name} stream ends before its end")
+    if zero_count % padding:
+        raise _DamagedError(f"{name} padding of {zero_count} bytes is not a multiple of {padding}")
+
+
+def _unzstd(chunks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
+    scanner = FrameScanner()
+    reader = zstandard.ZstdDecompressor(max_window_size=limits.zstd_window_size).stream_reader(
+        cast(Any, _Reader(chunks, scanner)), read_across_frames=True
+    )
+    while True:
+        plain = reader.read(_CHUNK_SIZE)
+        if not plain:
+            break
+        yield plain
+    # zstandard gives what it has of a truncated frame, and then no more, without a word.
+    if not scanner.is_between_frames:
+        raise _DamagedError("the zstd stream ends inside a frame")
+
+
+class _Reader:
+    """A file-like for zstandard over chunks, each of which the scanner sees on its way."""
+
+    def __init__(self, chunks: Iterator[bytes], scanner: FrameScanner) -> None:
+        self._chunks = chunks
+        self._scanner = scanner
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        if not self._rest:
+            self._rest = next(self._chunks, b"")
+            self._scanner.feed(self._rest)
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
