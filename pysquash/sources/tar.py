@@ -301,6 +301,7 @@ class TarSource:
                     entry.target = self._path(target)
                 elif kind is Kind.SYMLINK:
                     entry.target = self._symlink_target(target)
+                    mode_bits = 0o777  # what every extraction on Linux gives it, whatever the header says
                 elif kind is Kind.BLOCK_DEVICE or kind is Kind.CHARACTER_DEVICE:
                     entry.device = self._device(numbers[major], numbers[minor])
             records = []

@@ -1,0 +1,48 @@
+# Everything a fresh machine needs is Python 3.11 or newer, with venv, and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?= -n auto
+
+.PHONY: help demo test lint types check-tools bench clean
+
+help:
+	@echo 'make demo   pack a three-layer image out of real files, list it, say where it is'
+	@echo 'make test   lint, types and all tests; installs what they need'
+	@echo 'make bench  time pysquash beside the C tools, into benchmarks/RESULTS.md'
+	@echo 'make clean  remove what the others made'
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'Python 3.11 or newer is needed: make PYTHON=python3.12'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo 'the venv module is missing; on Debian: apt install python3-venv'; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/developing: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/python examples/three_layers.py demo
+	$(BIN)/pysquash build demo/1-base.tar.gz demo/2-upper.tar.gz demo/3-top.tar.gz -o demo/root.squashfs
+	@$(BIN)/python examples/show_image.py demo/root.squashfs
+
+check-tools:
+	@.ci/install-tools
+
+lint: $(VENV)/developing
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/developing
+	$(BIN)/mypy
+
+test: $(VENV)/developing check-tools lint types
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(VENV)/developing check-tools
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
