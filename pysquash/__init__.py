@@ -17,6 +17,7 @@ from pysquash.errors import (
 )
 from pysquash.options import Limits, WriterOptions
 from pysquash.report import Report
+from pysquash.squashfs_writer import SquashfsWriter
 
 __all__ = [
     "CorruptImageError",
@@ -31,6 +32,7 @@ __all__ = [
     "Report",
     "SourceError",
     "SquashfsError",
+    "SquashfsWriter",
     "UnsupportedEntryError",
     "UnsupportedImageError",
     "WriterOptions",

@@ -13,6 +13,7 @@ from functools import partial
 
 from pysquash.options import WriterOptions
 from pysquash.sources.base import Source, Warn
+from pysquash.sources.directory import DirectorySource
 from pysquash.sources.tar import TarSource
 
 __all__ = ["open_sources"]
@@ -26,6 +27,9 @@ def open_sources(text: str, options: WriterOptions, warn: Warn) -> list[Callable
         options: For the sources.
         warn: Takes what they notice.
     """
+    transport, colon, rest = text.partition(":")
+    if colon and transport == "dir":
+        return [partial(DirectorySource, rest, name=text, options=options, warn=warn)]
     if text == "-":
         # Unbuffered: a reading thread must not hold a lock that the interpreter wants at its exit.
         stdin = partial(io.FileIO, sys.stdin.fileno(), closefd=False)

@@ -39,6 +39,7 @@ class Output:
             OptionError: The file object cannot seek.
         """
         self.position = 0
+        self._is_kept = False
         self._path: str | None = None
         self._temporary_path: str | None = None
         if isinstance(target, str | os.PathLike):
@@ -77,6 +78,7 @@ class Output:
         """Cut the file at the position and, for a path, sync it and give it its name."""
         self._file.truncate(self._base + self.position)
         self._file.flush()
+        self._is_kept = True
         if self._path is None or self._temporary_path is None:
             return
         os.fsync(self._file.fileno())
@@ -87,6 +89,8 @@ class Output:
     def discard(self) -> None:
         """Remove the temporary file, or cut the caller's file back to what it was. Harmless after `keep`."""
         if self._path is None:
+            if self._is_kept:
+                return
             with contextlib.suppress(OSError, ValueError):
                 self._file.seek(self._base)
                 self._file.truncate()

@@ -1,0 +1,180 @@
+"""SquashfsWriter: an image made one entry at a time, as `zipfile.ZipFile` makes an archive.
+
+In: names with their content and attributes, in any order. Out: an image, when the context ends without an exception.
+Rules kept here: directories that nobody adds are implied; a name can be added once.
+Not here: layers (packing).
+"""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Self, Unpack
+
+from pysquash.errors import LimitError, OptionError
+from pysquash.options import WriterOptions
+from pysquash.report import Warnings
+from pysquash.sources.directory import DirectorySource
+from pysquash.sources.files import Attributes, Content, added_entry, added_file, image_path
+from pysquash.tree.entry import Entry, Kind
+from pysquash.tree.merge import Merge
+from pysquash.writer.image import ImageSummary, ImageWriter
+from pysquash.writer.output import Output, OutputTarget
+
+__all__ = ["SquashfsWriter"]
+
+_Name = str | bytes
+
+
+class SquashfsWriter:
+    """An image being made; a context manager.
+
+    Every `add_` method takes `mode`, `uid`, `gid`, `mtime` and `xattrs` as keywords; see `Attributes` for their
+    ranges and defaults. Each raises `MergeError` where the name is taken or leads through a file, `SourceError` for a
+    name that climbs out of the image, `OptionError` for an attribute outside its range, and `LimitError` for what is
+    too long.
+
+    Attributes:
+        summary: What the image came to, once the context has ended without an exception; None before.
+        warnings: What was noteworthy so far, a line each.
+    """
+
+    def __init__(self, output: OutputTarget, options: WriterOptions | None = None) -> None:
+        """Begin an image.
+
+        Args:
+            output: A path, at which the image appears whole or not at all, or a seekable binary file that is written
+                to from where it stands.
+            options: Every knob there is; None for the defaults.
+
+        Raises:
+            OSError: The output cannot be written.
+        """
+        self._options = options or WriterOptions()
+        self._warnings = Warnings()
+        self._merge = Merge(self._options, self._warnings)
+        self._merge.begin_layer(source="", duplicates="error")
+        self._output = Output(output)
+        try:
+            self._image = ImageWriter(self._output, self._options)
+        except BaseException:
+            self._output.discard()
+            raise
+        self._entry_count = 0
+        self.summary: ImageSummary | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was noteworthy so far."""
+        return self._warnings.lines
+
+    def add_file(self, name: _Name, content: Content, **attributes: Unpack[Attributes]) -> None:
+        """Add a regular file.
+
+        Args:
+            name: Where in the image, from its root.
+            content: The bytes, a `pathlib.Path` of a host's file, or a binary file read from where it stands.
+            attributes: As for all `add_` methods; the mode of a host's file is its own unless given.
+
+        Raises:
+            OSError: The host's file cannot be read.
+        """
+        added = added_file(name, content, attributes, self._options)
+        try:
+            added.entry.data = self._image.data.store(added.entry.size, added.read)
+        finally:
+            added.close()
+        self._put(added.entry)
+
+    def add_directory(self, name: _Name, **attributes: Unpack[Attributes]) -> None:
+        """Add a directory, or describe one that is implied by what is in it; "" is the root."""
+        self._add(name, Kind.DIRECTORY, attributes)
+
+    def add_symlink(self, name: _Name, target: _Name, **attributes: Unpack[Attributes]) -> None:
+        """Add a symlink.
+
+        Args:
+            name: Where in the image, from its root.
+            target: What it says, as it is: 1 to 4095 bytes.
+            attributes: As for all `add_` methods; the mode is 0o777 unless given.
+        """
+        raw = target.encode("utf-8", "surrogateescape") if isinstance(target, str) else target
+        limit = self._options.limits.target_size
+        if not 1 <= len(raw) <= limit:
+            raise LimitError("symlink target size", len(raw), limit, where=repr(name)[:120])
+        self._add(name, Kind.SYMLINK, {"mode": 0o777, **attributes}, target=raw)
+
+    def add_hard_link(self, name: _Name, target: _Name) -> None:
+        """Add another name of something that is, or will be, in the image and is no directory."""
+        self._add(name, Kind.HARD_LINK, {}, target=image_path(target, self._options))
+
+    def add_device(self, name: _Name, kind: str, major: int, minor: int, **attributes: Unpack[Attributes]) -> None:
+        """Add a device.
+
+        Args:
+            name: Where in the image, from its root.
+            kind: "block" or "character".
+            major: 0 to 4095.
+            minor: 0 to 2^20-1.
+            attributes: As for all `add_` methods.
+        """
+        kinds = {"block": Kind.BLOCK_DEVICE, "character": Kind.CHARACTER_DEVICE}
+        if kind not in kinds or not 0 <= major <= 0xFFF or not 0 <= minor <= 0xFFFFF:
+            raise OptionError(f"a device is block or character, 0:0 to 4095:1048575, not {kind} {major}:{minor}")
+        self._add(name, kinds[kind], attributes, device=(major, minor))
+
+    def add_fifo(self, name: _Name, **attributes: Unpack[Attributes]) -> None:
+        """Add a named pipe."""
+        self._add(name, Kind.FIFO, attributes)
+
+    def add_socket(self, name: _Name, **attributes: Unpack[Attributes]) -> None:
+        """Add a socket."""
+        self._add(name, Kind.SOCKET, attributes)
+
+    def add_tree(self, path: str | os.PathLike[str], name: _Name = "") -> None:
+        """Add a folder of the host with all that is in it, attributes included.
+
+        Args:
+            path: The folder.
+            name: Where in the image; "" for the root.
+
+        Raises:
+            SourceError: Something was exchanged, or became shorter, while it was read.
+            OSError: Something cannot be read.
+        """
+        prefix = image_path(name, self._options)
+        source = DirectorySource(
+            path, name=os.fsdecode(path), options=self._options, warn=self._warnings, prefix=prefix
+        )
+        try:
+            for entry in source:
+                if entry.kind is Kind.FILE:
+                    entry.data = self._image.data.store(entry.size, source.read, entry.segments)
+                self._put(entry)
+        finally:
+            source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._merge.end_layer()
+                self.summary = self._image.finish(self._merge.root)
+                self._output.keep()
+        finally:
+            self._image.close()
+            self._output.discard()
+
+    def _add(self, name: _Name, kind: Kind, attributes: Attributes, **fields: object) -> None:
+        self._put(added_entry(image_path(name, self._options), kind, attributes, self._options, **fields))
+
+    def _put(self, entry: Entry) -> None:
+        self._entry_count += 1
+        limit = self._options.limits.entry_count
+        if self._entry_count > limit:
+            raise LimitError("the number of entries", self._entry_count, limit)
+        self._merge.put(entry)
