@@ -1,0 +1,183 @@
+"""Layer streams: every form and format, to the end, and nothing damaged gets through."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import random
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from pysquash.compression import stream as stream_module
+from pysquash.compression.stream import LayerStream
+from pysquash.errors import LimitError, SourceError
+from pysquash.options import Limits
+
+Compress = Callable[[bytes], bytes]
+
+
+def zstd(data: bytes) -> bytes:
+    return zstandard.ZstdCompressor(write_checksum=True).compress(data)
+
+
+def zstd_streamed(data: bytes) -> bytes:
+    compressor = zstandard.ZstdCompressor(write_checksum=True).compressobj()  # no content size in the frame
+    return compressor.compress(data) + compressor.flush()
+
+
+FORMATS: dict[str, Compress] = {
+    "gzip": lambda data: gzip.compress(data, 1),
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": zstd,
+    "zstd streamed": zstd_streamed,
+    "plain": lambda data: data,
+}
+COMPRESSED = [name for name in FORMATS if name != "plain"]
+CONTENT = random.Random(1).randbytes(300_000) + bytes(2_000_000) + b"end"
+SKIPPABLE = b"\x50\x2a\x4d\x18\x05\0\0\0hello"
+
+
+@pytest.fixture(params=["isal", "zlib"], autouse=True)
+def _gzip_reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read gzip with isal and with the fallback for machines without it."""
+    if request.param == "isal":
+        pytest.importorskip("isal")
+    else:
+        monkeypatch.setattr(stream_module, "_zlib_like", zlib)
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    yield
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("pysquash")]
+
+
+def unpacked(layer: stream_module.Layer, limits: Limits | None = None) -> bytes:
+    stream = LayerStream(layer, name="layer", limits=limits or Limits())
+    try:
+        return b"".join(stream)
+    finally:
+        stream.close()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_all_members_whatever_the_chunks(name: str) -> None:
+    raw = FORMATS[name](CONTENT[:1000]) + FORMATS[name](CONTENT[1000:])
+    assert unpacked(io.BytesIO(raw)) == CONTENT
+    for size in (1, 7, 4096):
+        part = raw[:5000] if size == 1 and name == "plain" else raw
+        expected = CONTENT[:5000] if part is not raw else CONTENT
+        if size > 1 or name == "plain":
+            assert unpacked(part[at : at + size] for at in range(0, len(part), size)) == expected
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+def test_single_bytes(name: str) -> None:
+    raw = FORMATS[name](b"hello" * 50)
+    assert unpacked(raw[at : at + 1] for at in range(len(raw))) == b"hello" * 50
+
+
+def test_every_form_of_a_layer(tmp_path: Path) -> None:
+    path = tmp_path / "layer.gz"
+    path.write_bytes(gzip.compress(CONTENT))
+    assert unpacked(path) == unpacked(str(path)) == CONTENT
+    assert unpacked(lambda: path) == unpacked(lambda: io.BytesIO(path.read_bytes())) == CONTENT
+    assert unpacked(iter([path.read_bytes()])) == unpacked([b"", path.read_bytes(), b""]) == CONTENT
+    with path.open("rb") as file:
+        unpacked(file)
+        assert not file.closed
+
+
+def test_counts(tmp_path: Path) -> None:
+    path = tmp_path / "layer.gz"
+    path.write_bytes(gzip.compress(CONTENT))
+    stream = LayerStream(path, name="layer", limits=Limits())
+    assert stream.total_size == path.stat().st_size
+    assert sum(map(len, stream)) == stream.unpacked_size == len(CONTENT)
+    assert stream.consumed_size == stream.total_size
+    stream.close()
+
+
+def test_empty_layer() -> None:
+    assert unpacked(io.BytesIO()) == b""
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+@pytest.mark.parametrize("cut", [1, 5, 30])
+def test_truncated(name: str, cut: int) -> None:
+    with pytest.raises(SourceError, match="layer: cannot be decompressed"):
+        unpacked(io.BytesIO(FORMATS[name](CONTENT)[:-cut]))
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+def test_something_else_behind_the_end(name: str) -> None:
+    with pytest.raises(SourceError, match="cannot be decompressed"):
+        unpacked(io.BytesIO(FORMATS[name](CONTENT) + b"something else entirely"))
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+def test_damaged(name: str) -> None:
+    raw = bytearray(FORMATS[name](CONTENT))
+    raw[len(raw) // 2] ^= 0xFF
+    with pytest.raises(SourceError, match="cannot be decompressed"):
+        unpacked(io.BytesIO(raw))
+
+
+def test_zeros_behind_gzip_and_xz() -> None:
+    assert unpacked(io.BytesIO(gzip.compress(b"a") + bytes(1000))) == b"a"
+    assert unpacked(io.BytesIO(lzma.compress(b"a") + bytes(8) + lzma.compress(b"b") + bytes(4))) == b"ab"
+    with pytest.raises(SourceError, match="multiple of 4"):
+        unpacked(io.BytesIO(lzma.compress(b"a") + bytes(3)))
+
+
+def test_skippable_zstd_frames() -> None:
+    assert unpacked(io.BytesIO(SKIPPABLE + zstd(b"a") + SKIPPABLE + zstd(b"b") + SKIPPABLE)) == b"ab"
+    with pytest.raises(SourceError, match="inside a frame"):
+        unpacked(io.BytesIO(zstd(b"a") + SKIPPABLE[:-1]))
+
+
+def test_limits() -> None:
+    with pytest.raises(LimitError, match="layer: the layer's uncompressed size is .*, the limit is 1000"):
+        unpacked(io.BytesIO(gzip.compress(CONTENT)), Limits(layer_size=1000))
+    bomb = gzip.compress(bytes(3_000_000))
+    with pytest.raises(LimitError, match="compression ratio is .*, the limit is 10"):
+        unpacked(io.BytesIO(bomb), Limits(ratio=10, ratio_free_size=1_000_000))
+    assert len(unpacked(io.BytesIO(bomb), Limits(ratio=10, ratio_free_size=4_000_000))) == 3_000_000
+
+
+def test_zstd_window_limit() -> None:
+    parameters = zstandard.ZstdCompressionParameters(window_log=24)
+    compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    raw = compressor.compress(CONTENT) + compressor.flush()
+    assert unpacked(io.BytesIO(raw)) == CONTENT
+    with pytest.raises(SourceError, match="cannot be decompressed"):
+        unpacked(io.BytesIO(raw), Limits(zstd_window_size=1 << 20))
+
+
+def test_the_callers_exception_passes_through() -> None:
+    def chunks() -> Iterator[bytes]:
+        yield gzip.compress(CONTENT)[:1000]
+        raise ConnectionResetError("gone")
+
+    with pytest.raises(ConnectionResetError, match="gone"):
+        unpacked(chunks())
+
+
+def test_a_missing_file_is_an_oserror(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        unpacked(tmp_path / "missing")
+
+
+def test_closing_early_ends_the_thread() -> None:
+    stream = LayerStream(io.BytesIO(gzip.compress(bytes(50_000_000))), name="layer", limits=Limits())
+    next(stream)
+    stream.close()
+    stream.close()
