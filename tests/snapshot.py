@@ -155,7 +155,7 @@ def mounted(image: Path, folder: Path) -> Iterator[Path]:
     """Mount an image read-only in a new folder below the one given, and unmount it whatever happens."""
     need_root()
     point = folder / f"mount-{image.name}"
-    point.mkdir()
+    point.mkdir(exist_ok=True)
     done = run(["mount", "-t", "squashfs", "-o", "loop,ro", image, point])
     assert done.returncode == 0, f"the kernel refuses {image}: {done.stderr}"
     try:
@@ -175,10 +175,10 @@ def unsquashfs_tree(image: Path, folder: Path) -> Tree:
     need_tool("unsquashfs", "squashfs-tools")
     need_root()
     target = folder / f"unsquashed-{image.name}"
-    done = run(["unsquashfs", "-no-progress", "-d", target, image])
-    assert done.returncode == 0, f"unsquashfs refuses {image}: {done.stderr}{done.stdout}"
-    assert not done.stderr, f"unsquashfs complains about {image}: {done.stderr}"
     try:
+        done = run(["unsquashfs", "-no-progress", "-d", target, image])
+        assert done.returncode == 0, f"unsquashfs refuses {image}: {done.stderr}{done.stdout}"
+        assert not done.stderr, f"unsquashfs complains about {image}: {done.stderr}"
         return walk(target)
     finally:
         remove(target)
@@ -190,9 +190,9 @@ def gnu_tar_tree(layers: Sequence[Path], folder: Path) -> Tree:
     need_root()
     target = folder / "extracted"
     target.mkdir()
-    for layer in layers:
-        assert extract(layer, target), f"tar refuses {layer}"
     try:
+        for layer in layers:
+            assert extract(layer, target), f"tar refuses {layer}"
         return walk(target)
     finally:
         remove(target)

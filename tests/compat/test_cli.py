@@ -1,0 +1,151 @@
+"""The command line: what it prints where, how it exits, and that it leaves nothing half-written behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import pysquash
+from tests.tarbuild import END, header, padded
+
+COMMAND = [sys.executable, "-m", "pysquash"]
+LAYER = header(b"etc/", b"5") + header(b"etc/hostname", size=3) + padded(b"vm\n") + END
+
+
+def call(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+@pytest.fixture
+def layer(tmp_path: Path) -> Path:
+    path = tmp_path / "layer.tar"
+    path.write_bytes(LAYER)
+    return path
+
+
+def test_build_says_what_it_did_on_standard_error(layer: Path, tmp_path: Path) -> None:
+    done = call("build", layer, "-o", tmp_path / "image")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "1 directories, 1 files" in done.stderr or "1 directory, 1 file" in done.stderr
+    assert (tmp_path / "image").read_bytes()[:4] == b"hsqs"
+
+
+def test_quiet_and_json(layer: Path, tmp_path: Path) -> None:
+    assert call("build", "-q", layer, "-o", tmp_path / "image").stderr == ""
+    done = call("build", "-q", "--json", layer, "-o", tmp_path / "image")
+    report = json.loads(done.stdout)
+    assert (report["entries"]["file"], report["layers"]) == (1, 1)
+    assert report["bytes_out"] == (tmp_path / "image").stat().st_size
+
+
+def test_options_reach_the_image(layer: Path, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    assert call("build", layer, "-o", image, "-c", "gzip", "-X", "level=1", "-b", "64K", "--exports").returncode == 0
+    raw = image.read_bytes()
+    assert int.from_bytes(raw[12:16], "little") == 65536
+    assert int.from_bytes(raw[20:22], "little") == 1
+    assert int.from_bytes(raw[24:26], "little") & 0x480 == 0x480  # exportable, with compressor options
+
+
+def test_source_date_epoch(layer: Path, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    assert call("build", layer, "-o", image, SOURCE_DATE_EPOCH="1234567890").returncode == 0
+    assert int.from_bytes(image.read_bytes()[8:12], "little") == 1234567890
+    done = call("build", layer, "-o", image, SOURCE_DATE_EPOCH="yesterday")
+    assert done.returncode == 2
+    assert "SOURCE_DATE_EPOCH" in done.stderr
+
+
+def test_standard_input_and_added_files(layer: Path, tmp_path: Path) -> None:
+    motd = tmp_path / "motd"
+    motd.write_bytes(b"hello\n")
+    image = tmp_path / "image"
+    command = [
+        *COMMAND,
+        "build",
+        "-",
+        "-o",
+        image,
+        "--file",
+        f"etc/motd={motd}",
+        "--default-file",
+        f"etc/hostname={motd}",
+    ]
+    done = subprocess.run([*command, "--json", "-q"], input=LAYER, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["entries"]["file"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["missing.tar", "-o", "image"], 1, "missing.tar"),
+        (["layer.tar", "-o", "no/such/folder/image"], 1, "no/such/folder"),
+        (["layer.tar", "-o", "."], 1, "directory"),
+        (["bad.tar", "-o", "image"], 1, "bad.tar: at byte 0: the header's checksum is wrong"),
+        (["layer.tar"], 2, "--output"),
+        (["-o", "image"], 2, "SOURCE"),
+        (["layer.tar", "-o", "image", "-b", "100K"], 1, "power of two"),
+        (["layer.tar", "-o", "image", "-b", "many"], 2, "is not a size"),
+        (["layer.tar", "-o", "image", "-X", "level=99"], 1, "level 99"),
+        (["layer.tar", "-o", "image", "-X", "speed=1"], 2, "level=NUMBER"),
+        (["layer.tar", "-o", "image", "--file", "x"], 2, "DEST=SRC"),
+    ],
+)
+def test_errors_are_one_line_and_leave_nothing(
+    layer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.tar").write_bytes(b"x" * 1024)
+    done = call("build", *arguments)
+    assert done.returncode == code
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    if code == 1:
+        assert done.stderr.count("\n") == 1
+    assert sorted(os.listdir(tmp_path)) == ["bad.tar", "layer.tar"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("workers", ["1", "4"])
+def test_signals_leave_nothing(tmp_path: Path, number: int, workers: str) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "build", "-", "-o", str(tmp_path / "image"), "-j", workers],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    for row in range(30):  # some of it is written by now, and the rest never comes
+        process.stdin.write(header(b"%d" % row, size=1 << 20) + os.urandom(1 << 20))
+    process.stdin.flush()
+    deadline = time.monotonic() + 30
+    while not (files := os.listdir(tmp_path)) or (tmp_path / files[0]).stat().st_size < 100_000:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert said.strip() in (b"pysquash: interrupted", b"pysquash: terminated")  # click ends the line of a ^C first
+    assert os.listdir(tmp_path) == []
+
+
+def test_version_and_help() -> None:
+    assert pysquash.__version__ in call("--version").stdout
+    assert "SOURCE" in call("build", "--help").stdout
+    assert call("biuld").returncode == 2
