@@ -16,6 +16,7 @@ from pysquash.errors import (
     UnsupportedImageError,
 )
 from pysquash.options import Limits, WriterOptions
+from pysquash.reader.image import SquashfsImage
 from pysquash.report import Report
 from pysquash.squashfs_writer import SquashfsWriter
 
@@ -32,6 +33,7 @@ __all__ = [
     "Report",
     "SourceError",
     "SquashfsError",
+    "SquashfsImage",
     "SquashfsWriter",
     "UnsupportedEntryError",
     "UnsupportedImageError",

@@ -11,6 +11,7 @@ import click
 from pysquash import __version__
 from pysquash.cli.build import build
 from pysquash.cli.console import guarded
+from pysquash.cli.ls import ls
 
 __all__ = ["main"]
 
@@ -22,6 +23,7 @@ def commands() -> None:
 
 
 commands.add_command(build)
+commands.add_command(ls)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from typing import Protocol, cast
 from pysquash.format.constants import CompressorId
 from pysquash.options import WriterOptions
 
-__all__ = ["BlockCodec", "CompressorSettings", "block_codec"]
+__all__ = ["BlockCodec", "CompressorSettings", "block_codec", "settings_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,14 @@ class BlockCodec(Protocol):
         """Give the packed compressor options, or None where the settings are what their absence means."""
         ...
 
+    def decompress(self, stored: bytes, size_limit: int) -> bytes:
+        """Decompress one block, never to more than `size_limit` bytes.
+
+        Raises:
+            ValueError: The block is damaged, or larger than that.
+        """
+        ...
+
     def compress(self, blocks: Sequence[bytes]) -> list[bytes]:
         """Compress each block, in as few calls that take the GIL as can be.
 
@@ -62,6 +70,20 @@ class BlockCodec(Protocol):
             As many results, in order. One that is not smaller than its block is to be stored raw instead.
         """
         ...
+
+
+_NAMES = {CompressorId.GZIP: "gzip", CompressorId.XZ: "xz", CompressorId.ZSTD: "zstd"}
+
+
+def settings_for(compressor_id: int, block_size: int) -> CompressorSettings | None:
+    """Find the codec for an image's compressor number; None where there is none here.
+
+    Args:
+        compressor_id: From the superblock.
+        block_size: Bytes in a data block.
+    """
+    name = next((name for number, name in _NAMES.items() if number == compressor_id), None)
+    return None if name is None else CompressorSettings(name, None, block_size)
 
 
 _codecs = threading.local()

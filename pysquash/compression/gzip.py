@@ -31,3 +31,14 @@ class Codec:
     def compress(self, blocks: Sequence[bytes]) -> list[bytes]:
         """Compress each block; zlib lets go of the GIL for each."""
         return [zlib.compress(block, self._level) for block in blocks]
+
+    def decompress(self, stored: bytes, size_limit: int) -> bytes:
+        """Decompress one zlib stream."""
+        decoder = zlib.decompressobj()
+        try:
+            plain = decoder.decompress(stored, size_limit + 1)
+        except zlib.error as error:
+            raise ValueError(str(error)) from error
+        if not decoder.eof or len(plain) > size_limit:
+            raise ValueError(f"the stream does not end within {size_limit} bytes")
+        return plain

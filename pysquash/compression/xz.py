@@ -14,6 +14,9 @@ from pysquash.format.constants import METADATA_SIZE, CompressorId
 
 __all__ = ["Codec"]
 
+_MEMORY_LIMIT = 64 << 20
+"""Enough for a dictionary of 1 MiB, the largest block, many times over."""
+
 
 class Codec:
     """A `BlockCodec` of xz streams."""
@@ -32,3 +35,14 @@ class Codec:
     def compress(self, blocks: Sequence[bytes]) -> list[bytes]:
         """Compress each block; liblzma lets go of the GIL for each."""
         return [lzma.compress(block, lzma.FORMAT_XZ, lzma.CHECK_CRC32, filters=self._filters) for block in blocks]
+
+    def decompress(self, stored: bytes, size_limit: int) -> bytes:
+        """Decompress one xz stream."""
+        decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, _MEMORY_LIMIT)
+        try:
+            plain = decoder.decompress(stored, size_limit + 1)
+        except (lzma.LZMAError, EOFError) as error:
+            raise ValueError(str(error)) from error
+        if not decoder.eof or len(plain) > size_limit:
+            raise ValueError(f"the stream does not end within {size_limit} bytes")
+        return plain

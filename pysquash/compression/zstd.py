@@ -30,6 +30,7 @@ class Codec:
         """Keep one compression context for all blocks of this thread."""
         self._level = _DEFAULT_LEVEL if settings.level is None else settings.level
         self._compressor = zstandard.ZstdCompressor(level=self._level, write_content_size=True, write_checksum=False)
+        self._decompressor = zstandard.ZstdDecompressor()
 
     def options(self) -> bytes | None:
         """Give the level, unless it is the one that no options stand for."""
@@ -41,3 +42,13 @@ class Codec:
             frames = self._compressor.multi_compress_to_buffer(list(blocks))
             return [frames[row].tobytes() for row in range(len(frames))]
         return [self._compressor.compress(block) for block in blocks]
+
+    def decompress(self, stored: bytes, size_limit: int) -> bytes:
+        """Decompress one frame, whose size stands in it or is bounded by `size_limit`."""
+        try:
+            declared = zstandard.frame_content_size(stored)
+            if declared > size_limit:
+                raise ValueError(f"the frame says that it holds {declared} bytes, {size_limit} are allowed")
+            return self._decompressor.decompress(stored, max_output_size=size_limit)
+        except zstandard.ZstdError as error:
+            raise ValueError(str(error)) from error

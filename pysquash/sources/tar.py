@@ -4,8 +4,8 @@ In: a layer, plain or compressed. Out: a `Source`: entries with checked names an
 Source: POSIX.1-1988 ustar, POSIX.1-2001 pax, GNU tar's manual; v7 archives by what they lack.
 Rules kept here: a damaged, truncated or contradictory header is an error that says where; nothing is resolved,
 stripped or cut short in silence; content is never held whole unless it is small.
-Not here: decompression (compression/stream); numbers and checksums (tar_header); pax records (pax); sparse maps
-(sparse); which of two equal names stands, and where links lead (tree/merge).
+Not here: decompression (compression/stream); the bytes in hand (tar_buffer); numbers and checksums (tar_header); pax
+records (pax); sparse maps (sparse); which of two equal names stands, and where links lead (tree/merge).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pysquash.options import WriterOptions
 from pysquash.sources.base import Warn
 from pysquash.sources.pax import parse_records, pax_number, pax_seconds, pax_xattrs
 from pysquash.sources.sparse import SPARSE_KEYS, checked_segments, old_gnu_map, pax_map, text_map
+from pysquash.sources.tar_buffer import ChunkBuffer
 from pysquash.sources.tar_header import (
     BLOCK_SIZE,
     HEADER,
@@ -52,7 +53,7 @@ _ID_LIMIT = 1 << 32
 _MAJOR_LIMIT, _MINOR_LIMIT = 1 << 12, 1 << 20
 
 
-class TarSource:
+class TarSource(ChunkBuffer):
     """One tar layer; a `Source`.
 
     Attributes:
@@ -68,15 +69,11 @@ class TarSource:
             options: ignore_zeros, strict and limits are kept here.
             warn: Takes what is noteworthy and no error.
         """
+        super().__init__(LayerStream(layer, name=name, limits=options.limits), self._ends_early)
         self.name = name
-        self._stream = LayerStream(layer, name=name, limits=options.limits)
         self._options = options
         self._limits = options.limits
         self._warn = warn
-        # The stream's bytes from `_start`; parsing is at `_position` in it. Chunks are parsed in place, not copied.
-        self._buffer = b""
-        self._start = 0
-        self._position = 0
         self._content_left = 0  # of the entry yielded last
         self._content_padding = 0
         self._numbers = Numbers()
@@ -85,25 +82,6 @@ class TarSource:
         # Of the entry being parsed, for messages:
         self._entry_start = 0
         self._entry_name: bytes | None = None
-
-    @property
-    def consumed_size(self) -> int:
-        """Bytes taken from the layer so far, as they came."""
-        return self._stream.consumed_size
-
-    @property
-    def unpacked_size(self) -> int:
-        """Bytes of the layer so far, decompressed."""
-        return self._stream.unpacked_size
-
-    @property
-    def total_size(self) -> int | None:
-        """Bytes that the layer has in all, as they come, or None where that cannot be known."""
-        return self._stream.total_size
-
-    def close(self) -> None:
-        """Stop reading. Harmless when called twice."""
-        self._stream.close()
 
     def read(self, size: int) -> bytes:
         """Give the next bytes of the content of the entry yielded last, without holes.
@@ -131,41 +109,6 @@ class TarSource:
             yield from self._entries()
         except MalformedError as error:
             self._fail(str(error))
-
-    # --- the stream ------------------------------------------------------------------------------------------------
-
-    def _fill(self, size: int) -> bool:
-        """Have at least `size` bytes from the position on in the buffer; False where the stream ends before."""
-        parts = [self._buffer[self._position :]]
-        have = len(parts[0])
-        self._start += self._position
-        self._position = 0
-        for chunk in self._stream:
-            parts.append(chunk)
-            have += len(chunk)
-            if have >= size:
-                break
-        self._buffer = b"".join(parts)
-        return have >= size
-
-    def _take(self, size: int) -> bytes:
-        position, end = self._position, self._position + size
-        if end > len(self._buffer):
-            if not self._fill(size):
-                have = len(self._buffer)
-                self._fail(f"the archive ends {size - have} bytes early, at byte {self._start + have}")
-            position, end = 0, size
-        self._position = end
-        return self._buffer[position:end]
-
-    def _skip(self, size: int) -> None:
-        """Pass over bytes without holding them."""
-        while size > len(self._buffer) - self._position:
-            size -= len(self._buffer) - self._position
-            self._position = len(self._buffer)
-            if not self._fill(1):
-                self._fail(f"the archive ends {size} bytes early, at byte {self._start}")
-        self._position += size
 
     # --- entries ---------------------------------------------------------------------------------------------------
 
@@ -507,6 +450,10 @@ class TarSource:
             self._fail("the archive ends behind an extended header, without the entry that it is for")
         if not self._options.ignore_zeros:
             self._notice_end("the archive ends without blocks of zeros")
+
+    def _ends_early(self, missing_size: int) -> NoReturn:
+        end = self._start + len(self._buffer)
+        self._fail(f"the archive ends {missing_size} bytes early, at byte {end}")
 
     def _notice_end(self, text: str) -> None:
         self._entry_name = None

@@ -74,18 +74,9 @@ def test_standard_input_and_added_files(layer: Path, tmp_path: Path) -> None:
     motd = tmp_path / "motd"
     motd.write_bytes(b"hello\n")
     image = tmp_path / "image"
-    command = [
-        *COMMAND,
-        "build",
-        "-",
-        "-o",
-        image,
-        "--file",
-        f"etc/motd={motd}",
-        "--default-file",
-        f"etc/hostname={motd}",
-    ]
-    done = subprocess.run([*command, "--json", "-q"], input=LAYER, capture_output=True, check=False)
+    command = [*COMMAND, "build", "-", "-o", str(image), "--json", "-q"]
+    command += ["--file", f"etc/motd={motd}", "--default-file", f"etc/hostname={motd}"]
+    done = subprocess.run(command, input=LAYER, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["entries"]["file"] == 2
 

@@ -1,0 +1,96 @@
+"""The shape of the package: which parts may know which, and what only one part may do."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import pysquash
+
+ROOT = Path(pysquash.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+
+# What each part may import of the package. A part may always import itself.
+ALLOWED = {
+    "errors": set(),
+    "options": {"errors"},
+    "report": set(),
+    "format": {"errors"},
+    "compression": {"errors", "options", "format"},
+    "tree": {"errors", "options"},
+    "sources": {"errors", "options", "compression", "format", "tree"},
+    "writer": {"errors", "options", "compression", "format", "tree"},
+    "reader": {"errors", "options", "compression", "format", "tree"},
+    "spool": {"tree"},
+    "packing": {"errors", "options", "report", "sources", "spool", "tree", "writer"},
+    "squashfs_writer": {"errors", "options", "report", "sources", "tree", "writer"},
+    "api": {"compression", "options", "packing", "report", "sources", "writer"},
+    "cli": {"", "api", "errors", "options", "report", "reader"},
+    "__main__": {"cli"},
+    "__init__": {"api", "errors", "options", "reader", "report", "squashfs_writer"},
+}
+ONLY_IN = {
+    "construct": {"format"},
+    "zstandard": {"compression"},
+    "isal": {"compression"},
+    "bz2": {"compression"},
+    "lzma": {"compression"},
+    "zlib": {"compression", "sources"},  # sources: Adler-32 sums a tar header
+    "click": {"cli"},
+    "rich": {"cli"},
+    "time": {"cli", "packing"},  # packing: how long it took, for the report
+    "struct": {"format", "sources"},  # sources: a tar header is no SquashFS structure
+}
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            found.append(node.module or "")
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_keeps_to_its_place(path: Path) -> None:
+    part = part_of(path)
+    for name in imports(path):
+        first, _, rest = name.partition(".")
+        if first == "pysquash":
+            target = rest.partition(".")[0]
+            assert target == part or target in ALLOWED[part], f"{part} imports {name}"
+        elif first in ONLY_IN:
+            assert part in ONLY_IN[first], f"{part} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_says_what_it_is_and_is_one_concept(path: Path) -> None:
+    text = path.read_text()
+    assert ast.get_docstring(ast.parse(text)), "no docstring"
+    if path.name != "records.py":  # one declaration, and more a table than code
+        assert text.count("\n") <= 500
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_command_line_prints_and_reads_the_environment(path: Path) -> None:
+    if part_of(path) == "cli":
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id != "print"
+        if isinstance(node, ast.Attribute):
+            assert node.attr not in ("environ", "getenv", "stdout", "stderr")
+
+
+def test_no_part_is_a_drawer_for_the_rest() -> None:
+    names = {path.stem for path in MODULES}
+    assert not names & {"utils", "util", "helpers", "common", "misc"}
