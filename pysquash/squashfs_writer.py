@@ -7,6 +7,7 @@ Not here: layers (packing).
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from types import TracebackType
 from typing import Self, Unpack
@@ -52,7 +53,8 @@ class SquashfsWriter:
         """
         self._options = options or WriterOptions()
         self._warnings = Warnings()
-        self._merge = Merge(self._options, self._warnings)
+        # A name that looks like a whiteout is a name like any other: there is no layer below.
+        self._merge = Merge(dataclasses.replace(self._options, whiteouts="keep"), self._warnings)
         self._merge.begin_layer(source="", duplicates="error")
         self._output = Output(output)
         try:

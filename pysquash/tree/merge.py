@@ -150,10 +150,10 @@ class Merge:
             MergeError: Its parent is no directory.
         """
         parent_path, _, name = entry.path.rpartition(b"/")
-        parent = self._lookup(parent_path)
-        if parent is not None and parent.children is None:
-            self._fail(entry.path, f"{printable(parent_path)} is no directory")
-        children = (parent or self._directory(parent_path)).names
+        parent = self._walk(parent_path, make=True, may_replace=False)
+        if parent is None:
+            self._fail(entry.path, "leads through something that is no directory")
+        children = parent.names
         if name in children:
             return False
         children[name] = Node.from_entry(entry)
@@ -252,7 +252,7 @@ class Merge:
             return  # below a marker
         if name.startswith(_OTHER_MARKER_PREFIX) and name != OPAQUE_MARKER:
             return  # what aufs keeps for itself
-        parent = self._lookup(parent_path)
+        parent = self._walk(parent_path, make=False)
         if parent is None or parent.children is None:
             return
         if name == OPAQUE_MARKER:
@@ -298,12 +298,13 @@ class Merge:
             return None
         return parent.children.get(name)
 
-    def _walk(self, path: bytes, *, make: bool) -> Node | None:
+    def _walk(self, path: bytes, *, make: bool, may_replace: bool = True) -> Node | None:
         """Follow a path to a directory, through symlinks inside the image.
 
         Args:
             path: Relative to the root; all of its components are followed.
-            make: Whether what is in the way becomes a directory; otherwise that gives None.
+            make: Whether what is missing becomes an implied directory; otherwise that gives None.
+            may_replace: Whether, making, what is in the way does too; otherwise that gives None.
         """
         stack = [self.root]  # where we are and how we came, for the ".." of symlinks
         left = path.split(b"/")[::-1] if path else []
@@ -332,7 +333,7 @@ class Merge:
                     left += node.target.split(b"/")[::-1]
                     continue
             if node is None or node.children is None:
-                if not make:
+                if not make or (node is not None and not may_replace):
                     return None
                 if node is not None:
                     self._make_way(path, parent, name, node)

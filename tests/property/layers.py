@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -193,8 +193,20 @@ def _put(tree: Model, made: set[Place], item: Item, duplicates: str, *, is_late:
 
 def _make_directory(tree: Model, made: set[Place], path: Place) -> Place:
     """Follow a path, making directories of what is missing or in the way, and give the place it leads to."""
-    left, here, steps = list(path), (), 0
-    place: Place = here
+    place = _way(tree, path, lambda place: _imply(tree, made, place))
+    assert place is not None
+    return place
+
+
+def _follow(tree: Model, path: Place) -> Place | None:
+    """Follow a path to an existing directory."""
+    return _way(tree, path, lambda _place: False)
+
+
+def _way(tree: Model, path: Place, make: Callable[[Place], bool]) -> Place | None:
+    """Follow a path; `make` is asked for each place on it that is no directory, and None is given where it declines."""
+    left, steps = list(path), 0
+    place: Place = ()
     while left:
         name = left.pop(0)
         if name in ("", "."):
@@ -212,19 +224,17 @@ def _make_directory(tree: Model, made: set[Place], path: Place) -> Place:
             left = inode.item.target.split("/") + left
             continue
         place = (*place, name)
-        if inode is None or inode.kind != "directory":
-            if place in made:
-                raise ModelError("a file of the same layer is in the way")
-            _unlink(tree, place)
-            tree[place] = Inode("directory", None)
+        if (inode is None or inode.kind != "directory") and not make(place):
+            return None
     return place
 
 
-def _follow(tree: Model, path: Place) -> Place | None:
-    """Follow a path to an existing directory."""
-    copy = dict(tree)
-    place = _make_directory(copy, set(), path)
-    return place if place in tree and tree[place].kind == "directory" and len(copy) == len(tree) else None
+def _imply(tree: Model, made: set[Place], place: Place) -> bool:
+    if place in made:
+        raise ModelError("a file of the same layer is in the way")
+    _unlink(tree, place)
+    tree[place] = Inode("directory", None)
+    return True
 
 
 def _unlink(tree: Model, place: Place) -> None:

@@ -89,14 +89,19 @@ MOVED_BY_A_SYMLINK = [
 FORWARD_LINK = [[Item("link", "a", 1, "b"), Item("link", "b", 2, "c"), Item("file", "c", 3)]]
 CIRCLE = [[Item("symlink", "a", 1, "b"), Item("symlink", "b", 2, "a"), Item("file", "a/c", 3)]]
 
+WHITEOUT_THROUGH_A_SYMLINK = [[Item("file", "a/c", 1), Item("symlink", "b", 2, "a")], [Item("whiteout", "b/c", 3)]]
+OPAQUE_THROUGH_A_SYMLINK = [[Item("file", "a/c", 1), Item("symlink", "b", 2, "a")], [Item("opaque", "b", 3)]]
+
 
 @given(layers(), st.sampled_from(["first", "last", "error"]))
-@settings(max_examples=600)
+@settings(max_examples=1500, deadline=None)
 @example(FILE_THEN_LINKED_AND_REPLACED, "last")
 @example(FILE_THEN_LINKED_AND_REPLACED, "first")
 @example(MOVED_BY_A_SYMLINK, "last")
 @example(FORWARD_LINK, "first")
 @example(CIRCLE, "last")
+@example(WHITEOUT_THROUGH_A_SYMLINK, "last")
+@example(OPAQUE_THROUGH_A_SYMLINK, "last")
 def test_merge_equals_the_model(drawn: Layers, duplicates: DuplicatePolicy) -> None:
     try:
         wanted = apply_layers(drawn, duplicates=duplicates)
