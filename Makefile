@@ -4,12 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n auto
 
-.PHONY: help demo test lint types check-tools bench clean
+.PHONY: help demo test lint types check-tools bench docs clean
 
 help:
 	@echo 'make demo   pack a three-layer image out of real files, list it, say where it is'
 	@echo 'make test   lint, types and all tests; installs what they need'
 	@echo 'make bench  time pysquash beside the C tools, into benchmarks/RESULTS.md'
+	@echo 'make docs   make docs/format.md out of the declarations'
 	@echo 'make clean  remove what the others made'
 
 $(VENV)/installed: pyproject.toml
@@ -26,7 +27,11 @@ $(VENV)/developing: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/python examples/three_layers.py demo
 	$(BIN)/pysquash build demo/1-base.tar.gz demo/2-upper.tar.gz demo/3-top.tar.gz -o demo/root.squashfs
-	@$(BIN)/python examples/show_image.py demo/root.squashfs
+	$(BIN)/pysquash ls -l demo/root.squashfs > demo/root.list
+	@head -n 12 demo/root.list
+	@echo "... $$(wc -l < demo/root.list) names in all, in demo/root.list"
+	@echo 'The image is demo/root.squashfs. To look inside: $(BIN)/pysquash ls -l demo/root.squashfs'
+	@echo 'or, as root on Linux: mount -t squashfs -o loop,ro demo/root.squashfs /mnt'
 
 check-tools:
 	@.ci/install-tools
@@ -43,6 +48,9 @@ test: $(VENV)/developing check-tools lint types
 
 bench: $(VENV)/developing check-tools
 	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/developing
+	$(BIN)/python docs/format_page.py
 
 clean:
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

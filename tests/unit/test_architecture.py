@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import runpy
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,12 @@ def test_only_the_command_line_prints_and_reads_the_environment(path: Path) -> N
             assert node.func.id != "print"
         if isinstance(node, ast.Attribute):
             assert node.attr not in ("environ", "getenv", "stdout", "stderr")
+
+
+def test_the_format_page_is_what_the_declarations_say() -> None:
+    folder = ROOT.parent / "docs"
+    made = runpy.run_path(str(folder / "format_page.py"))["page"]()
+    assert (folder / "format.md").read_text() == made, "run: make docs"
 
 
 def test_no_part_is_a_drawer_for_the_rest() -> None:
