@@ -109,7 +109,7 @@ def machine() -> list[str]:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             versions.append((done.stdout or done.stderr).splitlines()[0])
     return [
-        f"- {model}, {os.cpu_count()} processors, {platform.system()} {platform.release()}",
+        f"- {model}, {os.cpu_count()} processors, {platform.system()}",
         *map("- {}".format, versions),
     ]
 

@@ -16,7 +16,7 @@ def page() -> str:
     lines = [
         "# The structures of SquashFS 4.0",
         "",
-        "All integers are little-endian. This page is made of the declarations in `pysquash/format/records.py` by `make docs`.",
+        "All integers are little-endian. This page is made by `make docs`, of the declarations in `format/records.py`.",
     ]
     for name, codec in CODECS.items():
         title = name.lower().replace("_", " ")

@@ -146,8 +146,9 @@ class _Packer:
         """Put files where the tree has nothing."""
         for name, content, attributes in files:
             with closing(added_file(name, content, attributes, self._options)) as added:
-                if self.merge.put_default(added.entry):
-                    added.entry.data = self._image.data.store(added.entry.size, added.read)
+                node = self.merge.put_default(added.entry)
+                if node is not None:
+                    node.data = self._image.data.store(added.entry.size, added.read)
 
     def store_spooled(self) -> None:
         """Store what was set aside and is in the tree after all, in the order in which it was read."""

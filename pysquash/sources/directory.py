@@ -137,7 +137,7 @@ class DirectorySource:
                 continue
             name = folder.left.pop()
             yield self._visited(folder, name)
-            self._close_file()
+            self._finish_file()
 
     def read(self, size: int) -> bytes:
         """Give the next bytes of the content of the entry yielded last, without holes."""
@@ -249,14 +249,19 @@ class DirectorySource:
         self.consumed_size += len(chunk)
         return chunk
 
-    def _close_file(self) -> None:
+    def _finish_file(self) -> None:
+        """Close the file that was read, and look whether it is still what it was."""
         if self._file is None:
             return
-        file, self._file = self._file, None
-        before, after = self._status, os.fstat(file)
-        os.close(file)
+        before, after = self._status, os.fstat(self._file)
+        self._close_file()
         if before is not None and (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             self._notice(self._entry.path, "changed while it was read; what was read is stored")
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
     # --- attributes ------------------------------------------------------------------------------------------------
 

@@ -140,11 +140,11 @@ class Merge:
         self._made.clear()
         self._is_root_made = False
 
-    def put_default(self, entry: Entry) -> bool:
+    def put_default(self, entry: Entry) -> Node | None:
         """Put one entry where the finished tree has nothing of its name, through symlinked parents.
 
         Returns:
-            Whether it was put.
+            Its node, or None where there is something already.
 
         Raises:
             MergeError: Its parent is no directory.
@@ -155,9 +155,9 @@ class Merge:
             self._fail(entry.path, "leads through something that is no directory")
         children = parent.names
         if name in children:
-            return False
-        children[name] = Node.from_entry(entry)
-        return True
+            return None
+        node = children[name] = Node.from_entry(entry)
+        return node
 
     # --- entries ---------------------------------------------------------------------------------------------------
 

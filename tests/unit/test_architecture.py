@@ -28,6 +28,7 @@ ALLOWED = {
     "packing": {"errors", "options", "report", "sources", "spool", "tree", "writer"},
     "squashfs_writer": {"errors", "options", "report", "sources", "tree", "writer"},
     "api": {"compression", "options", "packing", "report", "sources", "writer"},
+    "aio": {"", "compression", "options", "report", "sources", "writer"},
     "cli": {"", "api", "errors", "options", "report", "reader"},
     "__main__": {"cli"},
     "__init__": {"api", "errors", "options", "reader", "report", "squashfs_writer"},

@@ -1,0 +1,119 @@
+"""The data area: equal content once, whatever its size, and what comes after a duplicate is right."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from pysquash import SquashfsImage, WriterOptions
+from pysquash.compression.base import CompressorSettings
+from pysquash.squashfs_writer import SquashfsWriter
+from pysquash.writer import pipeline as pipeline_module
+from pysquash.writer.data import _cut
+from pysquash.writer.pipeline import BATCH_SIZE, Pipeline
+
+BLOCK = 4096
+DATA = random.Random(5).randbytes(3 * BATCH_SIZE)
+LARGE = DATA[: 2 * BATCH_SIZE + 5 * BLOCK + 100]  # more than a batch: submitted before it is known to be a duplicate
+SMALL = DATA[100 : 100 + 5 * BLOCK + 7]  # less: dropped from its batch
+
+
+def packed(contents: Sequence[bytes], **options: object) -> tuple[bytes, int]:
+    file = io.BytesIO()
+    with SquashfsWriter(file, WriterOptions(block_size=BLOCK, compressor="none", **options)) as writer:  # type: ignore[arg-type]
+        for row, content in enumerate(contents):
+            writer.add_file(f"{row:03}", content)
+    with SquashfsImage(file) as image:
+        for row, content in enumerate(contents):
+            assert (image / f"{row:03}").read_bytes() == content
+    return file.getvalue(), len(file.getvalue())
+
+
+@pytest.mark.parametrize("fragments", [True, False])
+@pytest.mark.parametrize(
+    "contents",
+    [
+        [LARGE, LARGE, SMALL],
+        [LARGE, b"x", LARGE, SMALL, LARGE, SMALL],
+        [SMALL, SMALL, LARGE, SMALL],
+        [SMALL, SMALL + b"other tail", SMALL[: 5 * BLOCK], SMALL[-7:]],
+        [LARGE[:-1], LARGE, LARGE[:-1]],
+        [bytes(BATCH_SIZE) + LARGE, LARGE, bytes(BATCH_SIZE) + LARGE, SMALL],
+    ],
+    ids=range(6),
+)
+def test_duplicates_are_stored_once(contents: list[bytes], fragments: bool) -> None:
+    images = {packed(contents, workers=workers, fragments=fragments)[0] for workers in (1, 2, 8)}
+    assert len(images) == 1
+    _, size = packed(list(dict.fromkeys(contents)), fragments=fragments)
+    assert abs(len(images.pop()) - size) <= 4 * BLOCK * len(contents)
+
+
+def test_holes_of_another_shape_are_another_run() -> None:
+    block = DATA[:BLOCK]
+    contents = [
+        block + bytes(BLOCK),
+        bytes(BLOCK) + block,
+        block + bytes(100),
+        block + bytes(2 * BLOCK),
+        bytes(7),
+        b"\0",
+    ]
+    packed(contents)
+    packed(contents, fragments=False)
+
+
+@pytest.mark.parametrize("block_size", [4, 7, 100])
+def test_cutting_sparse_content_equals_the_expanded_bytes(block_size: int) -> None:
+    random_numbers = random.Random(block_size)
+    for _ in range(300):
+        size = random_numbers.randrange(60)
+        whole, stored, at = bytearray(size), b"", 0
+        segments: list[tuple[int, int]] = []
+        while at < size:
+            start = at + random_numbers.randrange(0 if not segments else 1, 20)
+            length = random_numbers.randrange(1, 20)
+            if start + length > size:
+                break
+            content = bytes(random_numbers.randrange(1, 256) for _ in range(length))
+            whole[start : start + length] = content
+            segments.append((start, length))
+            stored += content
+            at = start + length
+        read = io.BytesIO(stored)
+        blocks = list(_cut(size, block_size, tuple(segments), read.read))
+        lengths = [min(block_size, size - start) for start in range(0, size, block_size)]
+        assert [len(block) for block in blocks if block is not None] == [
+            length for block, length in zip(blocks, lengths, strict=True) if block is not None
+        ]
+        assert b"".join(block or bytes(length) for block, length in zip(blocks, lengths, strict=True)) == whole
+        assert not read.read()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_batches_land_in_order(workers: int) -> None:
+    pipeline = Pipeline(CompressorSettings("zstd", None, BLOCK), workers)
+    landed: list[bytes] = []
+    for row in range(50):
+        blocks = [bytes([row]) * (5000 * (50 - row))]  # the first ones take longest
+        pipeline.submit(blocks, lambda raw, _stored: landed.append(raw[0][:1]))
+    pipeline.drain()
+    pipeline.close()
+    assert landed == [bytes([row]) for row in range(50)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_workers_error_comes_out(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(pipeline_module, "compress_batch", fail)
+    pipeline = Pipeline(CompressorSettings("zstd", None, BLOCK), workers)
+    with pytest.raises(RuntimeError, match="broken"):
+        for _ in range(10):
+            pipeline.submit([b"x"], lambda _raw, _stored: None)
+        pipeline.drain()
+    pipeline.close()
