@@ -1,31 +1,31 @@
 """Merge: turns layers of entries into one tree, as extracting each over the one below would.
 
 In: the entries of one layer after the other, base first. Out: the tree's root.
-Source: the OCI image specification, "Image Layer Filesystem Changeset".
+Source: the OCI image specification, "Image Layer Filesystem Changeset"; docs/merging.md says it in full.
 Rules kept here: a directory over a directory replaces its attributes and keeps its children, anything else replaces
-what was there with all below it; `.wh.NAME` and `.wh..wh..opq` hide what LOWER layers have, wherever they stand in
-their layer, and never appear themselves; a path's parents are followed through symlinks inside the image, its last
-component is not; a hard link shares the inode that its target has when the link is made, or at the layer's end.
-Not here: which content is worth storing before the tree is known (visibility), inode numbers (writer/inodes).
+what was there with all below it; whiteouts hide what LOWER layers have, wherever they stand in their layer, and never
+appear themselves; a hard link shares the inode that its target has when the link is met, or at the layer's end.
+Not here: where a path leads (tree/paths), what a marker hides (tree/whiteouts), which content is worth storing before
+the tree is known (tree/visibility), inode numbers (writer/inodes).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
-from pysquash.errors import MergeError, printable
+from pysquash.errors import InputError, MergeError, printable
 from pysquash.options import DuplicatePolicy, WriterOptions
 from pysquash.tree.entry import Entry, Kind
 from pysquash.tree.node import Node
+from pysquash.tree.paths import Paths
+from pysquash.tree.whiteouts import WHITEOUT_PREFIX, hidden_by, is_marker, is_nameless_marker
 
-__all__ = ["OPAQUE_MARKER", "WHITEOUT_PREFIX", "Merge"]
+__all__ = ["Merge"]
 
-WHITEOUT_PREFIX = b".wh."
-OPAQUE_MARKER = b".wh..wh..opq"
-_OTHER_MARKER_PREFIX = b".wh..wh."
-
-_KNOWN_DIRECTORIES_SIZE = 1 << 16
+# Names of their own, because looking a member up in an enum takes longer than most of what is done with it.
+_DIRECTORY, _SYMLINK, _HARD_LINK = Kind.DIRECTORY, Kind.SYMLINK, Kind.HARD_LINK
+_OVERLAY_WHITEOUT_DEVICE = (0, 0)
+_OVERLAY_XATTR_PREFIX = b"trusted.overlay."
 
 
 class Merge:
@@ -41,22 +41,21 @@ class Merge:
 
         Args:
             options: whiteouts, duplicates, parent_symlinks, lenient, strict, source_date_epoch and limits are kept
-            here.
+                here.
             warn: Takes one complete line.
         """
         self._options = options
+        self._applies_whiteouts = options.whiteouts == "apply"
         self._warn = warn
-        self._steps_limit = options.limits.symlink_steps
-        self.root = self._implied_directory()
-        # Where paths led: most entries share their parent with one before. Cleared when a directory or symlink goes.
-        self._known: dict[bytes, Node] = {b"": self.root}
+        self.root = Node.implied_directory(options.source_date_epoch)
+        self._paths = Paths(self.root, options, self._is_made)
+        self._known = self._paths.known
         # Of the layer being applied:
-        self._source = ""
         self._duplicates: DuplicatePolicy = options.duplicates
         self._is_base = True
-        self._made: set[tuple[Node, bytes]] = set()
-        self._is_root_made = False
-        self._waiting_links: list[Entry] = []
+        self._made: set[tuple[Node, bytes]] = set()  # stays empty in the base, where whatever is there was made by it
+        self._waiting_links: list[_WaitingLink] = []
+        self._seen_targets: dict[int, Node] = {}
 
     # --- layers ----------------------------------------------------------------------------------------------------
 
@@ -68,59 +67,67 @@ class Merge:
         Args:
             source: What messages call it.
             entries: All of its entries, which is what whiteouts need to be applied first; None for the base layer,
-                which has nothing below it to hide, so that it can be streamed.
+                which has nothing below it to hide, so that it can be streamed. To be kept until `end_layer`.
             duplicates: Which of several entries of one name stands; None for the options'.
 
         Raises:
             MergeError: A whiteout is malformed, or leads through a symlink where that is an error.
         """
-        self._source = source
+        self._paths.source = source
         self._duplicates = duplicates or self._options.duplicates
         self._is_base = entries is None
-        if entries is not None and self._options.whiteouts == "apply":
-            for entry in entries:
-                if WHITEOUT_PREFIX in entry.path:
-                    self._apply_whiteout(entry.path)
+        if entries is not None and self._applies_whiteouts:
+            self._apply_whiteouts(entries)
 
     def put(self, entry: Entry) -> None:
         """Put one entry where extraction would.
 
         Raises:
             MergeError: It cannot be there.
+            LimitError: It is too deep in the tree.
         """
-        path = entry.path
-        if WHITEOUT_PREFIX in path and self._options.whiteouts == "apply" and self._is_marker(path):
+        # This runs for every entry of every layer: what is rare is elsewhere, and asked for as late as possible.
+        parent_path, _, name = entry.path.rpartition(b"/")
+        if name[:4] == WHITEOUT_PREFIX and self._is_marker(entry):
             return
-        if not path:
-            self._put_root(entry)
-            return
-        parent_path, _, name = path.rpartition(b"/")
-        parent = self._known.get(parent_path) or self._directory(parent_path)
-        children = parent.names
-        if entry.kind is Kind.HARD_LINK:
-            self._link(entry, parent, name, at_end=False)
-            return
+        parent = self._known.get(parent_path)
+        if parent is None:
+            if WHITEOUT_PREFIX in parent_path and self._is_marker(entry):
+                return
+            parent = self._paths.make_directory(parent_path, entry)
+        children = parent.children or parent.names  # the same, and the check of `names` only where it is empty
         existing = children.get(name)
-        if existing is None:
-            children[name] = Node.from_entry(entry)
-        elif not self._is_made(parent, name, existing) or self._may_replace(path):
-            self._replace(children, name, existing, entry)
+        if not name:
+            self._put_root(entry)
+        elif entry.kind is _HARD_LINK:
+            self._put_link(entry, parent, name, existing)
+        elif existing is None:
+            children[name] = Node(entry)
         else:
-            return
+            self._put_over(entry, parent, name, existing)
         if not self._is_base:
             self._made.add((parent, name))
+        if entry.xattrs or entry.device is not None:
+            self._warn_of_overlay(entry)
 
     def would_drop(self, path: bytes) -> bool:
-        """Tell whether the layer being applied has the name already, and the first entry of a name stands.
+        """Tell whether `put` would drop a regular file, for whoever is about to store its content.
 
-        For whoever is about to store an entry's content. Follows symlinks as `put` does, and makes implied directories.
+        Follows symlinks as `put` does, and makes the same implied directories. Of what `put` will refuse it says no.
         """
-        if self._duplicates != "first" or not path:
-            return False
         parent_path, _, name = path.rpartition(b"/")
-        parent = self._known.get(parent_path) or self._directory(parent_path)
+        if self._applies_whiteouts and WHITEOUT_PREFIX in path and is_marker(path):
+            return True
+        if self._duplicates != "first":
+            return False
+        parent = self._known.get(parent_path)
+        if parent is None:
+            try:
+                parent = self._paths.make_directory(parent_path, Entry(path, Kind.FILE))
+            except InputError:
+                return False
         existing = parent.names.get(name)
-        return existing is not None and self._is_made(parent, name, existing)
+        return existing is not None and existing.children is None and self._is_made(parent, name, existing)
 
     def end_layer(self) -> None:
         """End a layer: make the hard links that came before their targets.
@@ -128,45 +135,53 @@ class Merge:
         Raises:
             MergeError: A hard link leads to nothing, or to a directory.
         """
-        waiting, self._waiting_links = self._waiting_links, []
-        while waiting:
-            # A link may wait for another link, so go round as long as that helps.
-            left = [entry for entry in waiting if not self._link_at_end(entry)]
-            if len(left) == len(waiting):
-                for entry in left:
-                    self._report_dangling(entry)
-                break
-            waiting = left
+        for link in self._waiting_links:
+            self._resolve(link)
+        for link in self._waiting_links:
+            self._place(link)
+        self._waiting_links.clear()
         self._made.clear()
-        self._is_root_made = False
+        self._seen_targets.clear()
 
     def put_default(self, entry: Entry) -> Node | None:
-        """Put one entry where the finished tree has nothing of its name, through symlinked parents.
+        """Put one entry, no hard link, where the finished tree has nothing of its name; nothing goes to make way.
 
         Returns:
             Its node, or None where there is something already.
 
         Raises:
-            MergeError: Its parent is no directory.
+            MergeError: Its path leads through a file.
+            LimitError: It is too deep in the tree.
         """
+        self._paths.source = ""
         parent_path, _, name = entry.path.rpartition(b"/")
-        parent = self._walk(parent_path, make=True, may_replace=False)
-        if parent is None:
-            self._fail(entry.path, "leads through something that is no directory")
-        children = parent.names
-        if name in children:
+        children = self._paths.make_directory(parent_path, entry, may_replace=False).names
+        if not name or name in children:
             return None
-        node = children[name] = Node.from_entry(entry)
+        node = children[name] = Node(entry)
         return node
 
     # --- entries ---------------------------------------------------------------------------------------------------
 
     def _put_root(self, entry: Entry) -> None:
-        if entry.kind is not Kind.DIRECTORY:
-            self._fail(b"", "the root is a directory and cannot be anything else")
-        if not self._is_root_made or self._may_replace(b""):
-            self._describe(self.root, entry)
-        self._is_root_made = True
+        if entry.kind is not _DIRECTORY:
+            self._paths.fail(entry, "the root is a directory and cannot be anything else")
+        if self._may_put_over(entry, self.root, b"", self.root):
+            self.root.describe(entry)
+
+    def _put_over(self, entry: Entry, parent: Node, name: bytes, existing: Node) -> None:
+        if not self._may_put_over(entry, parent, name, existing):
+            return
+        if existing.children is not None and entry.kind is _DIRECTORY:
+            existing.describe(entry)
+        else:
+            self._replace(parent, name, existing, Node(entry))
+
+    def _replace(self, parent: Node, name: bytes, existing: Node | None, node: Node) -> None:
+        """Put a node where another one was, which goes with all that is below it."""
+        parent.names[name] = node
+        if existing is not None and (existing.children is not None or existing.kind is _SYMLINK):
+            self._paths.forget()
 
     def _is_made(self, parent: Node, name: bytes, existing: Node) -> bool:
         """Tell whether an entry of this very layer stands under a name; implied directories are nobody's."""
@@ -174,178 +189,173 @@ class Merge:
             return False
         return self._is_base or (parent, name) in self._made
 
-    def _may_replace(self, path: bytes) -> bool:
-        """Decide about a second entry of a name in one layer."""
-        policy = self._duplicates
-        if policy == "error" or self._options.strict:
-            self._fail(path, "more than one entry has this name")
-        self._warn(f"{self._source}: {printable(path)}: more than one entry has this name; the {policy} one stands")
+    def _is_made_below(self, node: Node) -> bool:
+        """Tell whether an entry of this very layer stands somewhere below a node."""
+        if self._is_base:
+            return bool(node.children)
+        waiting = [node]
+        while waiting:
+            directory = waiting.pop()
+            for name, child in (directory.children or {}).items():
+                if (directory, name) in self._made:
+                    return True
+                if child.children:
+                    waiting.append(child)
+        return False
+
+    def _may_put_over(self, entry: Entry, parent: Node, name: bytes, existing: Node) -> bool:
+        """Decide whether an entry replaces what is there, which is a question where this layer made it."""
+        is_directory, was_directory = entry.kind is _DIRECTORY, existing.children is not None
+        if not self._is_made(parent, name, existing) and (is_directory or not self._is_made_below(existing)):
+            return True
+        if is_directory is was_directory:
+            text, policy = "more than one entry has this name", self._duplicates
+        else:
+            # These cannot be one thing described twice, so the later one replaces the earlier one as on extraction.
+            text, policy = "one layer makes it a directory and something else", "last"
+        if self._duplicates == "error" or self._options.strict:
+            self._paths.fail(entry, text)
+        self._tell(entry, f"{text}; the {policy} one stands")
         return policy == "last"
 
-    def _replace(self, children: dict[bytes, Node], name: bytes, existing: Node, entry: Entry) -> None:
-        if existing.children is not None and entry.kind is Kind.DIRECTORY:
-            self._describe(existing, entry)
-            return
-        children[name] = Node.from_entry(entry)
-        if existing.children is not None or existing.kind is Kind.SYMLINK:
-            self._forget_known()
+    def _warn_of_overlay(self, entry: Entry) -> None:
+        """Say that an overlay's own way of hiding things is kept as it is: in a layer that is a mistake."""
+        if entry.device == _OVERLAY_WHITEOUT_DEVICE and entry.kind is Kind.CHARACTER_DEVICE:
+            self._tell_or_fail(entry, "the character device 0:0 is kept, and hides its name where it is in an overlay")
+        for name, _ in entry.xattrs:
+            if name.startswith(_OVERLAY_XATTR_PREFIX):
+                self._tell_or_fail(entry, f"the attribute {printable(name)} is kept, and tells an overlay what to hide")
 
-    def _describe(self, node: Node, entry: Entry) -> None:
-        """Give a directory that is there the attributes of an entry, all of them."""
-        node.mode, node.uid, node.gid, node.mtime = entry.mode, entry.uid, entry.gid, entry.mtime
-        node.xattrs = entry.xattrs
-        node.implied = False
+    def _tell_or_fail(self, entry: Entry, text: str) -> None:
+        if self._options.strict:
+            self._paths.fail(entry, text)
+        self._tell(entry, text)
+
+    def _tell(self, entry: Entry, text: str) -> None:
+        where = f"{self._paths.source}: " if self._paths.source else ""
+        self._warn(f"{where}{printable(entry.path)}: {text}")
 
     # --- hard links ------------------------------------------------------------------------------------------------
 
-    def _link(self, entry: Entry, parent: Node, name: bytes, *, at_end: bool) -> bool:
-        """Make a hard link if its target is there; otherwise let it wait for the layer's end."""
-        target = self._lookup(entry.target)
-        if target is None:
-            if not at_end:
-                self._waiting_links.append(entry)
-            return False
-        if target.children is not None:
-            self._fail(entry.path, f"a hard link to the directory {printable(entry.target)}")
-        children = parent.names
-        existing = children.get(name)
-        if existing is target:
-            pass  # a link to itself, or to what it is already
-        elif existing is not None and self._is_made(parent, name, existing):
-            # At the layer's end what stands there came after the link, so first and last change places.
-            if self._may_replace(entry.path) == at_end:
-                return True
-            children[name] = target
+    def _put_link(self, entry: Entry, parent: Node, name: bytes, existing: Node | None) -> None:
+        """Make a hard link, or let it wait in its place for the layer's end if its target is not there."""
+        target = self._paths.find(entry.target, entry) or self._seen_targets.get(id(entry))
+        if target is not None and target.children is not None:
+            self._fail_at_directory(entry)
+        if target is not None and target is existing:
+            return  # a link to itself, or to what it is already
+        if existing is not None and not self._may_put_over(entry, parent, name, existing):
+            return
+        if target is None or isinstance(target, _WaitingLink):
+            target = _WaitingLink(entry, parent, name, existing)
+            self._waiting_links.append(target)
+        self._replace(parent, name, existing, target)
+
+    def _resolve(self, link: _WaitingLink) -> None:
+        """Find what a waiting link leads to, if need be through other ones."""
+        chain: list[_WaitingLink] = []
+        node: Node | None = link
+        while isinstance(node, _WaitingLink) and not node.is_resolved:
+            node.is_resolved = True  # to nothing as yet, which is what links in a circle are to find
+            chain.append(node)
+            node = self._paths.find(node.entry.target, node.entry)
+        if isinstance(node, _WaitingLink):
+            node = node.node
+        for each in chain:
+            each.node = node
+
+    def _place(self, link: _WaitingLink) -> None:
+        """Put what a waiting link leads to in its place, unless a later entry took that."""
+        if link.node is None:
+            text = f"a hard link to {printable(link.entry.target)}, which does not exist"
+            if not self._options.lenient:
+                self._paths.fail(link.entry, text)
+            self._tell(link.entry, f"{text}; it is dropped")
+            self._paths.forget()  # a directory may come back
+        elif link.node.children is not None:
+            self._fail_at_directory(link.entry)
+        children = link.parent.names
+        if children.get(link.name) is not link:
+            return
+        node: Node | None = link
+        while isinstance(node, _WaitingLink):
+            node = node.node or node.displaced
+        if node is None:
+            del children[link.name]
         else:
-            children[name] = target
-        if existing is not None and (existing.children is not None or existing.kind is Kind.SYMLINK):
-            self._forget_known()
-        if not self._is_base:
-            self._made.add((parent, name))
-        return True
+            children[link.name] = node
 
-    def _link_at_end(self, entry: Entry) -> bool:
-        parent_path, _, name = entry.path.rpartition(b"/")
-        return self._link(entry, self._directory(parent_path), name, at_end=True)
-
-    def _report_dangling(self, entry: Entry) -> None:
-        text = f"a hard link to {printable(entry.target)}, which does not exist"
-        if not self._options.lenient:
-            self._fail(entry.path, text)
-        self._warn(f"{self._source}: {printable(entry.path)}: {text}; it is dropped")
+    def _fail_at_directory(self, entry: Entry) -> None:
+        self._paths.fail(entry, f"a hard link to the directory {printable(entry.target)}")
 
     # --- whiteouts -------------------------------------------------------------------------------------------------
 
-    def _is_marker(self, path: bytes) -> bool:
-        """Tell whether a path is a whiteout, or below one, and so never in the image."""
-        components = path.split(b"/")
-        if WHITEOUT_PREFIX in components:
-            self._fail(path, "a whiteout without a name")
-        return any(component.startswith(WHITEOUT_PREFIX) for component in components)
+    def _is_marker(self, entry: Entry) -> bool:
+        """Tell whether an entry is a marker or below one, and refuse one that does not say what it hides."""
+        if not self._applies_whiteouts or not is_marker(entry.path):
+            return False
+        if is_nameless_marker(entry.path):
+            self._paths.fail(entry, "a whiteout without a name")
+        return True
 
-    def _apply_whiteout(self, path: bytes) -> None:
-        """Remove what a marker of this layer hides. The tree holds lower layers only, as yet."""
-        if not self._is_marker(path):
+    def _apply_whiteouts(self, entries: Sequence[Entry]) -> None:
+        """Remove what the markers of a layer hide. The tree holds lower layers only, as yet."""
+        markers = [row for row, entry in enumerate(entries) if WHITEOUT_PREFIX in entry.path and self._is_marker(entry)]
+        if not markers:
             return
-        parent_path, _, name = path.rpartition(b"/")
-        if not name.startswith(WHITEOUT_PREFIX) or b"/" + WHITEOUT_PREFIX in b"/" + parent_path:
-            return  # below a marker
-        if name.startswith(_OTHER_MARKER_PREFIX) and name != OPAQUE_MARKER:
-            return  # what aufs keeps for itself
-        parent = self._walk(parent_path, make=False)
-        if parent is None or parent.children is None:
-            return
-        if name == OPAQUE_MARKER:
-            parent.children.clear()
-            self._forget_known()
-        elif parent.children.pop(name[len(WHITEOUT_PREFIX) :], None) is not None:
-            self._forget_known()
+        # What this layer puts in a symlink's place is not where the symlink led. That matters: a directory that takes a
+        # symlink's place comes with an opaque whiteout, which would otherwise empty what the symlink led to.
+        not_followed = {entry.path for entry in entries if entry.kind is not _SYMLINK}
+        links: list[tuple[Entry, Node]] = []
+        start = 0
+        for row in markers:
+            # A link that stands before a marker sees what the marker hides, as it does on extraction.
+            earlier = (entry for entry in entries[start:row] if entry.kind is _HARD_LINK)
+            links += [(entry, target) for entry in earlier if (target := self._find_quietly(entry)) is not None]
+            start = row + 1
+            hidden = hidden_by(entries[row].path)
+            if hidden is not None:
+                directory = self._paths.find_directory(hidden[0], entries[row], not_followed=not_followed)
+                if directory is not None:
+                    self._hide(directory.names, hidden[1])
+        for entry, target in links:
+            if target.children is None and self._find_quietly(entry) is None:
+                self._seen_targets[id(entry)] = target
 
-    # --- paths -----------------------------------------------------------------------------------------------------
-
-    def _forget_known(self) -> None:
-        self._known.clear()
-        self._known[b""] = self.root
-
-    def _implied_directory(self) -> Node:
-        return Node(Kind.DIRECTORY, 0o755, 0, 0, self._options.source_date_epoch, implied=True)
-
-    def _directory(self, path: bytes) -> Node:
-        """Give the directory that a path leads to; what is missing on the way becomes an implied directory.
-
-        Raises:
-            MergeError: A file of this layer is in the way, a symlink is and that is an error, or symlinks go in
-            circles.
-        """
-        known = self._known.get(path)
-        if known is not None:
-            return known
-        node = self._walk(path, make=True)
-        if node is None or node.children is None:
-            self._fail(path, "is no directory")
-        if len(self._known) >= _KNOWN_DIRECTORIES_SIZE:
-            self._forget_known()
-        self._known[path] = node
-        return node
-
-    def _lookup(self, path: bytes) -> Node | None:
-        """Give the node that a path leads to, its last component not followed; None where there is none."""
-        parent_path, _, name = path.rpartition(b"/")
-        if not name:
-            return self.root
-        parent = self._known.get(parent_path) or self._walk(parent_path, make=False)
-        if parent is None or parent.children is None:
+    def _find_quietly(self, entry: Entry) -> Node | None:
+        """Find a hard link's target before its turn comes; by then there may be no reason to fail."""
+        try:
+            return self._paths.find(entry.target, entry)
+        except MergeError:
             return None
-        return parent.children.get(name)
 
-    def _walk(self, path: bytes, *, make: bool, may_replace: bool = True) -> Node | None:
-        """Follow a path to a directory, through symlinks inside the image.
+    def _hide(self, children: dict[bytes, Node], name: bytes) -> None:
+        if not name:
+            children.clear()
+            self._paths.forget()
+        elif children.pop(name, None) is not None:
+            self._paths.forget()
 
-        Args:
-            path: Relative to the root; all of its components are followed.
-            make: Whether what is missing becomes an implied directory; otherwise that gives None.
-            may_replace: Whether, making, what is in the way does too; otherwise that gives None.
-        """
-        stack = [self.root]  # where we are and how we came, for the ".." of symlinks
-        left = path.split(b"/")[::-1] if path else []
-        steps = 0
-        while left:
-            name = left.pop()
-            if name in (b"", b"."):
-                continue
-            if name == b"..":  # "`..` stops at the root"
-                if len(stack) > 1:
-                    stack.pop()
-                continue
-            parent = stack[-1]
-            children = parent.names
-            node = children.get(name)
-            if node is not None and node.kind is Kind.SYMLINK:
-                policy = self._options.parent_symlinks
-                if policy == "error":
-                    self._fail(path, f"leads through the symlink {printable(name)} -> {printable(node.target)}")
-                if policy == "follow":
-                    steps += 1
-                    if steps > self._steps_limit:
-                        self._fail(path, f"leads through more than {self._steps_limit} symlinks")
-                    if node.target.startswith(b"/"):
-                        del stack[1:]
-                    left += node.target.split(b"/")[::-1]
-                    continue
-            if node is None or node.children is None:
-                if not make or (node is not None and not may_replace):
-                    return None
-                if node is not None:
-                    self._make_way(path, parent, name, node)
-                node = children[name] = self._implied_directory()
-            stack.append(node)
-        return stack[-1]
 
-    def _make_way(self, path: bytes, parent: Node, name: bytes, node: Node) -> None:
-        """Allow a directory in place of a lower layer's file, not in place of one of this layer."""
-        if self._is_made(parent, name, node) and node.kind is not Kind.SYMLINK:
-            self._fail(path, f"must be a directory, but this layer made {printable(name)} a {node.kind.name.lower()}")
-        self._forget_known()
+class _WaitingLink(Node):
+    """A hard link that holds its place in the tree until its target is there.
 
-    def _fail(self, path: bytes, text: str) -> NoReturn:
-        raise MergeError(f"{text} ({self._source})" if self._source else text, path=path)
+    Attributes:
+        entry: The link.
+        parent: The directory it is in.
+        name: Its name there.
+        displaced: What it took the place of, which comes back if the link is dropped.
+        is_resolved: Whether `node` is what it will be.
+        node: What the link leads to, None for nothing.
+    """
+
+    __slots__ = ("displaced", "entry", "is_resolved", "name", "node", "parent")
+
+    def __init__(self, entry: Entry, parent: Node, name: bytes, displaced: Node | None) -> None:
+        super().__init__(entry)
+        self.entry = entry
+        self.parent = parent
+        self.name = name
+        self.displaced = displaced
+        self.is_resolved = False
+        self.node: Node | None = None

@@ -1,22 +1,24 @@
 """Nodes: the merged tree, one object for each inode.
 
 In: entries that survived the merge. Out: a tree of `Node`, whose files point at data already stored.
-A hard link is one Node under several names. Not here: where a path leads (tree/merge), what numbers and references the
+A hard link is one Node under several names. Not here: where a path leads (tree/paths), what numbers and references the
 inodes get (writer/inodes).
 """
 
 from __future__ import annotations
 
-from pysquash.tree.entry import Entry, Kind, Xattrs
+from pysquash.tree.entry import Entry, Kind
 
 __all__ = ["Node"]
+
+_DIRECTORY = Kind.DIRECTORY  # a name of its own, because looking a member up in an enum takes longer than all else here
 
 
 class Node:
     """One inode of the image.
 
     Attributes:
-        kind: Never HARD_LINK.
+        kind: Never HARD_LINK, once a layer is at its end.
         mode: Permission bits, 0 to 0o7777.
         uid: Owner, 0 to 2^32-1.
         gid: Group, 0 to 2^32-1.
@@ -49,35 +51,46 @@ class Node:
         "xattrs",
     )
 
-    def __init__(
-        self,
-        kind: Kind,
-        mode: int,
-        uid: int,
-        gid: int,
-        mtime: int,
-        *,
-        xattrs: Xattrs = (),
-        target: bytes = b"",
-        device: tuple[int, int] | None = None,
-        data: object | None = None,
-        implied: bool = False,
-    ) -> None:
-        """Make a node without children; a directory gets an empty set of them."""
+    def __init__(self, entry: Entry) -> None:
+        """Make the node that an entry describes, without children.
+
+        One argument and not one for each field: this runs for every entry there is, and takes a third of the time.
+        """
+        kind = entry.kind
         self.kind = kind
-        self.mode = mode
-        self.uid = uid
-        self.gid = gid
-        self.mtime = mtime
-        self.xattrs = xattrs
-        self.children: dict[bytes, Node] | None = {} if kind is Kind.DIRECTORY else None
-        self.target = target
-        self.device = device
-        self.data = data
-        self.implied = implied
+        self.mode = entry.mode
+        self.uid = entry.uid
+        self.gid = entry.gid
+        self.mtime = entry.mtime
+        self.xattrs = entry.xattrs
+        self.children: dict[bytes, Node] | None = {} if kind is _DIRECTORY else None
+        self.target = entry.target
+        self.device = entry.device
+        self.data = entry.data
+        self.implied = False
         self.number = 0
         self.nlink = 0
         self.inode_ref = -1
+
+    @classmethod
+    def implied_directory(cls, mtime: int) -> Node:
+        """Make a directory that is there only because something is in it: 0755, owned by 0:0.
+
+        Args:
+            mtime: Seconds since 1970, 0 to 2^32-1.
+        """
+        node = cls(Entry(b"", _DIRECTORY, 0o755, mtime=mtime))
+        node.implied = True
+        return node
+
+    def describe(self, entry: Entry) -> None:
+        """Give a directory all the attributes of an entry; what it had goes, its children stay."""
+        self.mode = entry.mode
+        self.uid = entry.uid
+        self.gid = entry.gid
+        self.mtime = entry.mtime
+        self.xattrs = entry.xattrs
+        self.implied = False
 
     @property
     def names(self) -> dict[bytes, Node]:
@@ -85,18 +98,3 @@ class Node:
         if self.children is None:
             raise NotADirectoryError(f"a {self.kind.name.lower()} has no children")
         return self.children
-
-    @classmethod
-    def from_entry(cls, entry: Entry) -> Node:
-        """Make the node that an entry of any kind but a hard link describes."""
-        return cls(
-            entry.kind,
-            entry.mode,
-            entry.uid,
-            entry.gid,
-            entry.mtime,
-            xattrs=entry.xattrs,
-            target=entry.target,
-            device=entry.device,
-            data=entry.data,
-        )

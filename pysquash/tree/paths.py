@@ -1,0 +1,166 @@
+"""Paths: turns a path of a layer into a place in the tree, through symlinks, without ever leaving the image.
+
+In: paths as entries have them, and the tree so far. Out: the directory, or the node, that they lead to.
+Rules kept here: the parents of a path are followed, its last component is not; an absolute target starts at the image's
+root and `..` stops there; at most `limits.symlink_steps` symlinks for one path; what is missing on the way to an entry
+becomes an implied directory, at most `limits.depth` deep.
+Not here: what happens at the place (tree/merge).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from typing import NoReturn
+
+from pysquash.errors import LimitError, MergeError, printable
+from pysquash.options import WriterOptions
+from pysquash.tree.entry import Entry, Kind
+from pysquash.tree.node import Node
+
+__all__ = ["Paths"]
+
+_SYMLINK = Kind.SYMLINK
+_KNOWN_SIZE = 1 << 16
+
+
+class Paths:
+    """The way to every place in a tree.
+
+    Attributes:
+        source: What messages call the layer whose paths these are.
+        known: Where paths led before, because most entries share their parent with one before. Read it freely.
+    """
+
+    def __init__(self, root: Node, options: WriterOptions, is_made: Callable[[Node, bytes, Node], bool]) -> None:
+        """Start with a tree that is a root.
+
+        Args:
+            root: The root directory.
+            options: parent_symlinks, source_date_epoch and limits are kept here.
+            is_made: Tells of a directory, a name in it and its node whether an entry of this layer put it there.
+        """
+        self.source = ""
+        self.known: dict[bytes, Node] = {b"": root}
+        self._root = root
+        self._options = options
+        self._is_made = is_made
+
+    def forget(self) -> None:
+        """Forget where paths led. To be called whenever a directory or a symlink goes from its place."""
+        self.known.clear()
+        self.known[b""] = self._root
+
+    def fail(self, entry: Entry, text: str) -> NoReturn:
+        """Raise `MergeError`: what is wrong, at which entry, of which source and where in it."""
+        where = f"{self.source}, at byte {entry.offset}" if self.source and entry.offset else self.source
+        raise MergeError(f"{text} ({where})" if where else text, path=entry.path)
+
+    def find(self, path: bytes, entry: Entry) -> Node | None:
+        """Give the node at a path, the last component not followed; None where there is none.
+
+        Args:
+            path: Relative to the root, without `.` and `..`.
+            entry: What messages are about.
+
+        Raises:
+            MergeError: Symlinks go in circles, or are not to be followed.
+        """
+        parent_path, _, name = path.rpartition(b"/")
+        if not name:
+            return self._root
+        parent = self.known.get(parent_path) or self._walk(parent_path, entry, make=False)
+        return None if parent is None or parent.children is None else parent.children.get(name)
+
+    def find_directory(self, path: bytes, entry: Entry, *, not_followed: Container[bytes] = ()) -> Node | None:
+        """Give the directory that a path leads to, the last component followed as well; None where there is none.
+
+        Args:
+            path: Relative to the root, without `.` and `..`.
+            entry: What messages are about.
+            not_followed: Beginnings of the path at which a symlink leads nowhere.
+
+        Raises:
+            MergeError: Symlinks go in circles, or are not to be followed.
+        """
+        return self._walk(path, entry, make=False, not_followed=not_followed)
+
+    def make_directory(self, path: bytes, entry: Entry, *, may_replace: bool = True) -> Node:
+        """Give the directory that a path leads to; what is missing on the way becomes an implied directory.
+
+        Args:
+            path: Relative to the root, without `.` and `..`.
+            entry: What is to be in the directory.
+            may_replace: Whether files of lower layers become directories when they are in the way.
+
+        Raises:
+            MergeError: A file is in the way that stays, symlinks go in circles or are not to be followed.
+            LimitError: The directory is too deep in the tree.
+        """
+        node = self._walk(path, entry, make=True, may_replace=may_replace)
+        if node is None:
+            raise AssertionError("a walk that makes directories gives one")
+        if len(self.known) >= _KNOWN_SIZE:
+            self.forget()
+        self.known[path] = node
+        return node
+
+    def _walk(
+        self,
+        path: bytes,
+        entry: Entry,
+        *,
+        make: bool,
+        may_replace: bool = True,
+        not_followed: Container[bytes] = (),
+    ) -> Node | None:
+        """Follow all components of a path, one after the other and never by recursion."""
+        limits, policy = self._options.limits, self._options.parent_symlinks
+        # Where we are and how we came, for the ".." of symlinks; and what is left to go, next one last.
+        nodes, names = [self._root], list[bytes]()
+        components = path.split(b"/")
+        left = components[::-1]
+        own_left = len(left)  # how much of that is the path's own, and not a symlink's
+        steps = 0
+        while left:
+            name = left.pop()
+            is_own = len(left) < own_left
+            own_left = min(own_left, len(left))
+            if name in (b"", b"."):
+                continue
+            if name == b"..":
+                if names:
+                    names.pop()
+                    nodes.pop()
+                continue
+            children = nodes[-1].names
+            node = children.get(name)
+            if node is not None and node.kind is _SYMLINK and (policy != "replace" or not may_replace):
+                if is_own and b"/".join(components[: len(components) - own_left]) in not_followed:
+                    return None
+                if policy == "error":
+                    self.fail(entry, f"its path leads through the symlink {_shown(names, name)}")
+                steps += 1
+                if steps > limits.symlink_steps:
+                    self.fail(entry, f"its path leads through more than {limits.symlink_steps} symlinks")
+                if node.target.startswith(b"/"):
+                    del nodes[1:], names[:]
+                left += node.target.split(b"/")[::-1]
+                continue
+            if node is None or node.children is None:
+                if not make:
+                    return None
+                if node is not None:
+                    if not may_replace or (self._is_made(nodes[-1], name, node) and node.kind is not _SYMLINK):
+                        what = node.kind.name.lower().replace("_", " ")
+                        self.fail(entry, f"{_shown(names, name)} must be a directory, but is a {what}")
+                    self.forget()
+                node = children[name] = Node.implied_directory(self._options.source_date_epoch)
+            nodes.append(node)
+            names.append(name)
+        if make and len(names) >= limits.depth:
+            raise LimitError("the depth of a path", len(names) + 1, limits.depth, where=printable(entry.path))
+        return nodes[-1]
+
+
+def _shown(names: list[bytes], name: bytes) -> str:
+    return printable(b"/".join([*names, name]))
