@@ -21,6 +21,7 @@ from pysquash.errors import LimitError, SourceError, UnsupportedEntryError, prin
 from pysquash.format.constants import XATTR_PREFIXES
 from pysquash.options import WriterOptions
 from pysquash.sources.base import Warn
+from pysquash.sources.path_limits import check_path_limits
 from pysquash.tree.entry import HIGHEST_MTIME, Entry, Kind, Segment, Xattrs
 
 __all__ = ["DirectorySource"]
@@ -158,7 +159,8 @@ class DirectorySource:
 
     def _visited(self, folder: _Folder, name: bytes) -> Entry:
         path = folder.path + b"/" + name if folder.path else name
-        self._check_limits(path, name)
+        depth = path.count(b"/") + 1
+        check_path_limits(len(path), len(name), depth, self._limits, where=f"{self.name}: {printable(path)[:300]}")
         target = folder.name_for(name)
         status = os.stat(target, dir_fd=folder.descriptor, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
@@ -264,16 +266,6 @@ class DirectorySource:
             self._file = None
 
     # --- attributes ------------------------------------------------------------------------------------------------
-
-    def _check_limits(self, path: bytes, name: bytes) -> None:
-        limits = self._limits
-        for field, value, limit in (
-            ("path size", len(path), limits.path_size),
-            ("component size", len(name), limits.component_size),
-            ("path depth", path.count(b"/") + 1, limits.depth),
-        ):
-            if value > limit:
-                raise LimitError(field, value, limit, where=f"{self.name}: {printable(path)[:300]}")
 
     def _mtime(self, path: bytes, status: os.stat_result) -> int:
         seconds = status.st_mtime_ns // 1_000_000_000

@@ -15,6 +15,7 @@ from typing import BinaryIO, NamedTuple, TypedDict, cast
 
 from pysquash.errors import LimitError, OptionError, SourceError
 from pysquash.options import WriterOptions
+from pysquash.sources.path_limits import check_path_limits
 from pysquash.tree.entry import Entry, Kind, Xattrs
 
 __all__ = ["Added", "AddedFile", "Attributes", "Content", "FilesSource", "added_entry", "added_file", "image_path"]
@@ -91,14 +92,9 @@ def image_path(name: str | bytes, options: WriterOptions) -> bytes:
     components = [part for part in raw.split(b"/") if part not in (b"", b".")]
     if b".." in components or b"\0" in raw:
         raise SourceError("a name in an image has no '..' and no NUL", entry=raw)
-    limits, path = options.limits, b"/".join(components)
-    for field, value, limit in (
-        ("path size", len(path), limits.path_size),
-        ("component size", max(map(len, components), default=0), limits.component_size),
-        ("path depth", len(components), limits.depth),
-    ):
-        if value > limit:
-            raise LimitError(field, value, limit, where=repr(name)[:120])
+    path = b"/".join(components)
+    longest = max(map(len, components), default=0)
+    check_path_limits(len(path), longest, len(components), options.limits, where=repr(name)[:120])
     return path
 
 

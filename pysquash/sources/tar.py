@@ -18,6 +18,7 @@ from pysquash.errors import LimitError, SourceError, UnsupportedEntryError, prin
 from pysquash.format.constants import XATTR_PREFIXES
 from pysquash.options import WriterOptions
 from pysquash.sources.base import Warn
+from pysquash.sources.path_limits import check_path_limits
 from pysquash.sources.pax import parse_records, pax_number, pax_seconds, pax_xattrs
 from pysquash.sources.sparse import SPARSE_KEYS, checked_segments, old_gnu_map, pax_map, text_map
 from pysquash.sources.tar_buffer import ChunkBuffer
@@ -354,13 +355,9 @@ class TarSource(ChunkBuffer):
         if not name:
             self._fail("an entry without a name")
         limits, path = self._limits, b"/".join(components)
-        for field, value, limit in (
-            ("path size", len(path), limits.path_size),
-            ("component size", max(map(len, components), default=0), limits.component_size),
-            ("path depth", len(components), limits.depth),
-        ):
-            if value > limit:
-                raise LimitError(field, value, limit, where=f"{self.name}: {printable(path)[:300]}")
+        longest = max(map(len, components), default=0)
+        where = f"{self.name}: {printable(path)[:300]}"
+        check_path_limits(len(path), longest, len(components), limits, where=where)
         parent = b"/".join(components[:-1])
         if len(components) < limits.depth:
             if len(self._good_parents) >= _KNOWN_PARENTS_SIZE:
