@@ -40,7 +40,7 @@ def main() -> None:
     files = []
     with tarfile.open(folder / "1-base.tar.gz", "w:gz", compresslevel=1) as base:
         for parent, directories, names in os.walk(library):
-            directories[:] = sorted(set(directories) - {"__pycache__", "site-packages", "dist-packages", "test"})
+            directories[:] = sorted(set(directories) - {"__pycache__", "site-packages", "dist-packages"})
             for name in [".", *sorted(names)]:
                 path = os.path.normpath(os.path.join(parent, name))
                 relative = os.path.relpath(path, library).replace(os.sep, "/")
