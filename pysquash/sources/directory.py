@@ -160,7 +160,7 @@ class DirectorySource:
     def _visited(self, folder: _Folder, name: bytes) -> Entry:
         path = folder.path + b"/" + name if folder.path else name
         depth = path.count(b"/") + 1
-        check_path_limits(len(path), len(name), depth, self._limits, where=f"{self.name}: {printable(path)[:300]}")
+        check_path_limits(path, len(name), depth, self._limits, source=self.name)
         target = folder.name_for(name)
         status = os.stat(target, dir_fd=folder.descriptor, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):

@@ -94,7 +94,7 @@ def image_path(name: str | bytes, options: WriterOptions) -> bytes:
         raise SourceError("a name in an image has no '..' and no NUL", entry=raw)
     path = b"/".join(components)
     longest = max(map(len, components), default=0)
-    check_path_limits(len(path), longest, len(components), options.limits, where=repr(name)[:120])
+    check_path_limits(path, longest, len(components), options.limits, source="")
     return path
 
 

@@ -251,10 +251,13 @@ class TarSource(ChunkBuffer):
             records = []
 
             # A name whose parent was checked before needs a look at its last component only.
-            parent, _, last = name.rpartition(b"/")
+            plain = name[2:] if name[:2] == b"./" else name
+            if plain[-1:] == b"/":
+                plain = plain.rstrip(b"/")
+            parent, _, last = plain.rpartition(b"/")
             if parent in good_parents and last not in (b"", b".", b"..") and len(last) <= 255 and b"\0" not in last:
-                entry.path = name
-                if len(name) > self._limits.path_size or len(last) > self._limits.component_size:
+                entry.path = plain
+                if len(plain) > self._limits.path_size or len(last) > self._limits.component_size:
                     entry.path = self._path(name)  # which says what is too long
             else:
                 entry.path = self._path(name)
@@ -356,8 +359,7 @@ class TarSource(ChunkBuffer):
             self._fail("an entry without a name")
         limits, path = self._limits, b"/".join(components)
         longest = max(map(len, components), default=0)
-        where = f"{self.name}: {printable(path)[:300]}"
-        check_path_limits(len(path), longest, len(components), limits, where=where)
+        check_path_limits(path, longest, len(components), limits, source=self.name)
         parent = b"/".join(components[:-1])
         if len(components) < limits.depth:
             if len(self._good_parents) >= _KNOWN_PARENTS_SIZE:
