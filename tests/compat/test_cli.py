@@ -140,3 +140,30 @@ def test_version_and_help() -> None:
     assert pysquash.__version__ in call("--version").stdout
     assert "SOURCE" in call("build", "--help").stdout
     assert call("biuld").returncode == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_progress_is_shown_on_a_terminal_only(tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty")
+    large = tmp_path / "large.tar"
+    with large.open("wb") as file:
+        for row in range(200):
+            file.write(header(b"%d" % row, size=1 << 20) + os.urandom(1 << 20))
+        file.write(END)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "build", large, "-o", tmp_path / "image"], stderr=theirs, env={**os.environ, "TERM": "xterm"}
+    )
+    os.close(theirs)
+    said = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            said += chunk
+    except OSError:  # how Linux ends a pseudo-terminal
+        pass
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    assert b"read" in said
+    assert "━".encode() in said  # the bar
+    assert b"200 files" in said
+    assert "━" not in call("build", large, "-o", tmp_path / "image").stderr
