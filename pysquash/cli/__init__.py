@@ -10,8 +10,11 @@ import click
 
 from pysquash import __version__
 from pysquash.cli.build import build
+from pysquash.cli.cat import cat
 from pysquash.cli.console import guarded
+from pysquash.cli.info import info
 from pysquash.cli.ls import ls
+from pysquash.cli.stat import stat
 
 __all__ = ["main"]
 
@@ -22,8 +25,8 @@ def commands() -> None:
     """Turn container layers into SquashFS images, and look into such images."""
 
 
-commands.add_command(build)
-commands.add_command(ls)
+for command in (build, ls, cat, stat, info):
+    commands.add_command(command)
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from pysquash.errors import (
     UnsupportedImageError,
     printable,
 )
-from pysquash.format.constants import MAGIC, NO_TABLE, NO_XATTRS, VERSION, CompressorId
+from pysquash.format.constants import MAGIC, NO_TABLE, NO_XATTRS, VERSION, CompressorId, SuperblockFlag
 from pysquash.format.records import FRAGMENT_ENTRY, ID, SUPERBLOCK
 from pysquash.format.words import device_number
 from pysquash.reader.data import DataReader
@@ -134,6 +134,18 @@ class SquashfsImage:
         if settings is None:
             raise UnsupportedImageError("compressed with what cannot be read here")
         return read_rows(self._source, settings, list_start, size, section=section)
+
+    @property
+    def compressor_name(self) -> str:
+        """The compressor by its name."""
+        return CompressorId(self.superblock.compressor).name.lower()
+
+    @property
+    def flag_names(self) -> list[str]:
+        """The superblock's flags by their names."""
+        return [
+            flag.name.lower().replace("_", " ") for flag in SuperblockFlag if flag & self.superblock.flags and flag.name
+        ]
 
     @property
     def root(self) -> ImagePath:
@@ -279,9 +291,11 @@ class ImagePath:
         """Yield this path and all below it, each directory before what is in it.
 
         Raises:
+            PathNotFoundError: There is no such path.
             CorruptImageError: A directory is inside itself.
         """
-        waiting: list[tuple[Iterator[ImagePath], int]] = [(iter([self]), -1)]
+        first = ImagePath(self._image, self.path, self.inode)
+        waiting: list[tuple[Iterator[ImagePath], int]] = [(iter([first]), -1)]
         above: set[int] = set()
         while waiting:
             rows, ref = waiting[-1]

@@ -167,3 +167,70 @@ def test_progress_is_shown_on_a_terminal_only(tmp_path: Path) -> None:
     assert "━".encode() in said  # the bar
     assert b"200 files" in said
     assert "━" not in call("build", large, "-o", tmp_path / "image").stderr
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path: Path = tmp_path_factory.mktemp("read") / "image"
+    with pysquash.SquashfsWriter(path, pysquash.WriterOptions(compressor="gzip", source_date_epoch=86_400)) as writer:
+        writer.add_file(
+            "etc/data", bytes(range(256)) * 1000, mode=0o4750, uid=5, gid=6, xattrs={"user.note": b"\xff\n"}
+        )
+        writer.add_symlink("etc/link", "data")
+        writer.add_device("dev/null", "character", 1, 3)
+    return path
+
+
+def test_ls(image: Path) -> None:
+    assert call("ls", image).stdout.split() == ["/", "dev", "dev/null", "etc", "etc/data", "etc/link"]
+    lines = call("ls", "-l", image, "etc").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["drwxr-xr-x", "-rwsr-x---", "lrwxrwxrwx"]
+    assert lines[2].endswith("etc/link -> data")
+    assert "1, 3" in call("ls", "-l", image, "dev").stdout
+    done = call("ls", image, "missing")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "missing: there is no such path" in done.stderr
+
+
+def test_cat(image: Path) -> None:
+    done = subprocess.run([*COMMAND, "cat", image, "etc/link", "etc/data"], capture_output=True, check=False)
+    assert done.stdout == bytes(range(256)) * 2000
+    done = subprocess.run([*COMMAND, "cat", image, "etc"], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert b"etc is no regular file" in done.stderr
+
+
+def test_cat_into_a_pipe_that_closes(image: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "cat", image, "etc/data"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+def test_stat(image: Path) -> None:
+    said = call("stat", image, "etc/data").stdout
+    for text in ("4750 -rwsr-x---", "5:6", "256000", "extended file", "user.note", "\\xff\\n"):
+        assert text in said
+    assert "target" in call("stat", image, "etc/link").stdout
+    assert "1, 3" in call("stat", image, "dev/null").stdout
+
+
+def test_info(image: Path) -> None:
+    said = call("info", image).stdout
+    for text in ("4.0", "1970-01-02T00:00:00Z", "gzip", "128.0 KiB", "duplicates"):
+        assert text in said
+    fields = json.loads(call("info", "--json", image).stdout)
+    assert (fields["compressor_name"], fields["inode_count"], fields["block_size"]) == ("gzip", 6, 131072)
+
+
+def test_no_image(layer: Path) -> None:
+    for command in ("ls", "info"):
+        done = call(command, layer)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert "the first four bytes" in done.stderr
