@@ -115,19 +115,22 @@ class Merge:
 
         Follows symlinks as `put` does, and makes the same implied directories. Of what `put` will refuse it says no.
         """
-        parent_path, _, name = path.rpartition(b"/")
-        if self._applies_whiteouts and WHITEOUT_PREFIX in path and is_marker(path):
-            return True
+        # This too runs for every entry, and asks in the order in which the answer is most often found.
         if self._duplicates != "first":
-            return False
+            return self._applies_whiteouts and WHITEOUT_PREFIX in path and is_marker(path)
+        parent_path, _, name = path.rpartition(b"/")
         parent = self._known.get(parent_path)
         if parent is None:
+            if self._applies_whiteouts and is_marker(path):
+                return True
             try:
                 parent = self._paths.make_directory(parent_path, Entry(path, Kind.FILE))
             except InputError:
                 return False
-        existing = parent.names.get(name)
-        return existing is not None and existing.children is None and self._is_made(parent, name, existing)
+        existing = (parent.children or parent.names).get(name)
+        if existing is None:
+            return name[:4] == WHITEOUT_PREFIX and self._applies_whiteouts
+        return existing.children is None and self._is_made(parent, name, existing)
 
     def end_layer(self) -> None:
         """End a layer: make the hard links that came before their targets.
@@ -271,7 +274,6 @@ class Merge:
             if not self._options.lenient:
                 self._paths.fail(link.entry, text)
             self._tell(link.entry, f"{text}; it is dropped")
-            self._paths.forget()  # a directory may come back
         elif link.node.children is not None:
             self._fail_at_directory(link.entry)
         children = link.parent.names

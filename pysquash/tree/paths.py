@@ -44,6 +44,7 @@ class Paths:
         self._root = root
         self._options = options
         self._is_made = is_made
+        self._is_deepened = False
 
     def forget(self) -> None:
         """Forget where paths led. To be called whenever a directory or a symlink goes from its place."""
@@ -96,13 +97,25 @@ class Paths:
             MergeError: A file is in the way that stays, symlinks go in circles or are not to be followed.
             LimitError: The directory is too deep in the tree.
         """
-        node = self._walk(path, entry, make=True, may_replace=may_replace)
+        node = self._known_child(path) or self._walk(path, entry, make=True, may_replace=may_replace)
         if node is None:
             raise AssertionError("a walk that makes directories gives one")
         if len(self.known) >= _KNOWN_SIZE:
             self.forget()
         self.known[path] = node
         return node
+
+    def _known_child(self, path: bytes) -> Node | None:
+        """Give a directory without going all the way to it, if it is in one that is known.
+
+        Nobody counts how deep that is, so it is not done once a symlink has led deeper than its path says.
+        """
+        parent_path, _, name = path.rpartition(b"/")
+        parent = self.known.get(parent_path)
+        if parent is None or self._is_deepened:
+            return None
+        node = parent.names.get(name)
+        return node if node is not None and node.children is not None else None
 
     def _walk(
         self,
@@ -159,6 +172,7 @@ class Paths:
             names.append(name)
         if make and len(names) >= limits.depth:
             raise LimitError("the depth of a path", len(names) + 1, limits.depth, where=printable(entry.path))
+        self._is_deepened |= len(names) > len(components)
         return nodes[-1]
 
 

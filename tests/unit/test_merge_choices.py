@@ -330,6 +330,14 @@ def test_symlinks_cannot_make_the_tree_deeper_than_paths_may_be() -> None:
     assert "l/e/e" in str(caught.value)
 
 
+def test_symlinks_cannot_make_the_tree_deeper_directory_by_directory() -> None:
+    deep = "/".join(["d"] * 600)
+    steps = [directory("l/" + "/".join(["e"] * length)) for length in range(1, 425)]
+    assert not merged([directory(deep), symlink("l", deep)], steps).warnings
+    with pytest.raises(LimitError, match="depth of a path is 1025"):
+        merged([directory(deep), symlink("l", deep)], [*steps, file(steps[-1].path.decode() + "/f", 1)])
+
+
 def test_errors_say_where_in_the_stream() -> None:
     entry = link("b", "a")
     entry.offset = 1536

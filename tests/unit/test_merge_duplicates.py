@@ -244,7 +244,7 @@ def test_hard_link_to_nothing_is_an_error(target: str) -> None:
 
 
 def test_hard_link_to_nothing_can_be_dropped() -> None:
-    tree = merged([file("f", 1), link("a", "no"), link("b", "a")], lenient=True)
+    tree = merged([file("f", 1), link("a", "no"), link("b", "a")], [], lenient=True)
     assert tree.names == {"": "directory", "f": "file 1"}
     assert tree.warnings == [
         "layer 0: a: a hard link to no, which does not exist; it is dropped",
