@@ -1,6 +1,7 @@
 """pysquash: turn tar layers into SquashFS 4.0 images, in pure Python."""
 
 from pysquash.api import build, tar2squashfs
+from pysquash.comparison import Difference, diff
 from pysquash.errors import (
     CorruptImageError,
     ImageError,
@@ -22,6 +23,7 @@ from pysquash.squashfs_writer import SquashfsWriter
 
 __all__ = [
     "CorruptImageError",
+    "Difference",
     "ImageError",
     "InputError",
     "LimitError",
@@ -40,6 +42,7 @@ __all__ = [
     "WriterOptions",
     "__version__",
     "build",
+    "diff",
     "tar2squashfs",
 ]
 

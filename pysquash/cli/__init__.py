@@ -12,9 +12,11 @@ from pysquash import __version__
 from pysquash.cli.build import build
 from pysquash.cli.cat import cat
 from pysquash.cli.console import guarded
+from pysquash.cli.diff import diff
 from pysquash.cli.info import info
 from pysquash.cli.ls import ls
 from pysquash.cli.stat import stat
+from pysquash.cli.tar import tar
 
 __all__ = ["main"]
 
@@ -25,7 +27,7 @@ def commands() -> None:
     """Turn container layers into SquashFS images, and look into such images."""
 
 
-for command in (build, ls, cat, stat, info):
+for command in (build, ls, cat, stat, info, tar, diff):
     commands.add_command(command)
 
 

@@ -73,8 +73,9 @@ def build(
 ) -> None:
     """Pack layers into one SquashFS image.
 
-    Each SOURCE is a tar, plain or compressed with gzip, bzip2, xz or zstd, `-` for standard input, or dir:PATH for a
-    directory tree. The base comes first, later ones go over it, and their whiteouts delete.
+    Each SOURCE is a tar, plain or compressed with gzip, bzip2, xz or zstd, `-` for standard input,
+    dir:PATH for a directory tree, or sqfs:FILE for an image. The base comes first, later ones go over it, and their
+    whiteouts delete.
     """
     writer_options = WriterOptions(
         **options, level=_level(compressor_options), fragments=not no_fragments, source_date_epoch=source_date_epoch()

@@ -234,3 +234,21 @@ def test_no_image(layer: Path) -> None:
         assert done.returncode == 1
         assert done.stderr.count("\n") == 1
         assert "the first four bytes" in done.stderr
+
+
+def test_tar_and_diff(image: Path, tmp_path: Path) -> None:
+    made = tmp_path / "again"
+    tar = subprocess.run([*COMMAND, "tar", image], capture_output=True, check=False)
+    assert tar.returncode == 0
+    done = subprocess.run(
+        [*COMMAND, "build", "-q", "-", "-o", made], input=tar.stdout, capture_output=True, check=False
+    )
+    assert done.returncode == 0
+    same = call("diff", image, made)
+    assert (same.returncode, same.stdout) == (0, "")
+    with pysquash.SquashfsWriter(made) as writer:
+        writer.add_file("etc/data", b"")
+    other = call("diff", image, made)
+    assert other.returncode == 1
+    assert "etc/data: mode: 4750 against 0644" in other.stdout
+    assert "etc/link: only in the first" in other.stdout

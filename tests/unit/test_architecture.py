@@ -21,7 +21,7 @@ ALLOWED = {
     "format": {"errors"},
     "compression": {"errors", "options", "format"},
     "tree": {"errors", "options"},
-    "sources": {"errors", "options", "compression", "format", "tree"},
+    "sources": {"errors", "options", "compression", "format", "reader", "tree"},  # reader: sources/squashfs only
     "writer": {"errors", "options", "compression", "format", "tree"},
     "reader": {"errors", "options", "compression", "format", "tree"},
     "spool": {"tree"},
@@ -29,9 +29,11 @@ ALLOWED = {
     "squashfs_writer": {"errors", "options", "report", "sources", "tree", "writer"},
     "api": {"compression", "options", "packing", "report", "sources", "writer"},
     "aio": {"", "compression", "options", "report", "sources", "writer"},
-    "cli": {"", "api", "errors", "options", "report", "reader"},
+    "comparison": {"errors", "reader", "tree"},
+    "tar_writer": {"errors", "reader", "sources", "tree"},
+    "cli": {"", "api", "errors", "options", "report", "reader", "tar_writer", "comparison"},
     "__main__": {"cli"},
-    "__init__": {"api", "errors", "options", "reader", "report", "squashfs_writer"},
+    "__init__": {"api", "comparison", "errors", "options", "reader", "report", "squashfs_writer"},
 }
 ONLY_IN = {
     "construct": {"format"},

@@ -1,0 +1,139 @@
+"""SquashFS image: turns an image into entries, as a layer of another.
+
+In: an image of any tool. Out: a `Source`: entries in the image's order, a directory before what is in it.
+Rules kept here: further names of an inode are hard links; what the image says is passed on as it is, or is an error.
+Not here: reading the image (reader).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from pysquash.errors import ImageError, SourceError
+from pysquash.options import WriterOptions
+from pysquash.reader.image import ImagePath, SquashfsImage
+from pysquash.sources.base import Warn
+from pysquash.sources.path_limits import check_path_limits
+from pysquash.tree.entry import Entry, Kind
+
+__all__ = ["SquashfsSource", "image_entries"]
+
+
+def image_entries(root: ImagePath) -> Iterator[tuple[Entry, ImagePath]]:
+    """Yield an entry for each name of an image, from the root down, with the path that has its content.
+
+    Args:
+        root: Where to begin; the entries' paths are the image's own.
+
+    Raises:
+        ImageError: The image is damaged.
+    """
+    first_names: dict[int, bytes] = {}
+    for here in root.walk():
+        status, inode = here.stat(), here.inode
+        entry = Entry(
+            here.path,
+            inode.kind,
+            status.st_mode & 0o7777,
+            status.st_uid,
+            status.st_gid,
+            status.st_mtime,
+            target=inode.target,
+            device=inode.device,
+        )
+        if inode.kind is not Kind.DIRECTORY and status.st_nlink > 1:
+            first = first_names.setdefault(inode.ref, here.path)
+            if first != here.path:
+                entry.kind, entry.target, entry.device = Kind.HARD_LINK, first, None
+                yield entry, here
+                continue
+        if inode.kind is Kind.FILE:
+            entry.size = inode.size
+        entry.xattrs = tuple(here.xattrs.items())
+        yield entry, here
+
+
+class SquashfsSource:
+    """One image as a layer; a `Source`.
+
+    Attributes:
+        name: What messages call it.
+        consumed_size: Bytes of content read so far.
+    """
+
+    total_size = None
+
+    def __init__(self, path: str | os.PathLike[str], *, name: str, options: WriterOptions, warn: Warn) -> None:
+        """Open an image.
+
+        Args:
+            path: The image.
+            name: What messages call it.
+            options: limits are kept here.
+            warn: Takes what is noteworthy; nothing is, in an image.
+
+        Raises:
+            OSError: The image cannot be read.
+            SourceError: It is none, or is damaged.
+        """
+        del warn
+        self.name = name
+        self.consumed_size = 0
+        self._limits = options.limits
+        self._blocks: Iterator[bytes] = iter(())
+        self._rest = b""
+        try:
+            self._image = SquashfsImage(path)
+        except ImageError as error:
+            raise SourceError(str(error), source=name) from error
+
+    @property
+    def unpacked_size(self) -> int:
+        """Bytes of content read so far."""
+        return self.consumed_size
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield the entries, the root first.
+
+        Raises:
+            SourceError: The image is damaged, or has a name that none may have.
+            LimitError: A path is longer than its limit.
+        """
+        try:
+            for entry, here in image_entries(self._image.root):
+                components = entry.path.split(b"/")
+                if entry.path and any(part in (b"", b".", b"..") or b"\0" in part for part in components):
+                    raise SourceError("no name may be this", source=self.name, entry=entry.path)
+                check_path_limits(
+                    entry.path, max(map(len, components)), len(components), self._limits, source=self.name
+                )
+                self._rest = b""
+                self._blocks = self._image.blocks(here.inode) if entry.kind is Kind.FILE else iter(())
+                yield entry
+        except ImageError as error:
+            raise SourceError(str(error), source=self.name) from error
+
+    def read(self, size: int) -> bytes:
+        """Give the next bytes of the content of the entry yielded last.
+
+        Raises:
+            SourceError: The image is damaged.
+        """
+        parts, have = [self._rest], len(self._rest)
+        try:
+            while have < size:
+                parts.append(next(self._blocks))
+                have += len(parts[-1])
+        except ImageError as error:
+            raise SourceError(str(error), source=self.name) from error
+        except StopIteration:
+            raise ValueError(f"{size - have} bytes more than are left of this entry") from None
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._rest = data[size:]
+        self.consumed_size += size
+        return data[:size]
+
+    def close(self) -> None:
+        """Close the image. Harmless when called twice."""
+        self._image.close()
