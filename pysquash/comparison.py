@@ -3,7 +3,7 @@
 In: two images. Out: a `Difference` for each thing that is not the same.
 Rules kept here: kind, content, attributes, xattrs and which names share an inode count; compressor, blocks, order and
 inode numbers do not.
-Not here: reading (reader), what a name is as an entry (sources/squashfs).
+Not here: reading (reader).
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from pysquash.cli.console import warn
+from pysquash.reader.archive import to_tar
 from pysquash.reader.image import SquashfsImage
-from pysquash.tar_writer import to_tar
 
 __all__ = ["tar"]
 

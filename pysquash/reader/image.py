@@ -13,7 +13,7 @@ import os
 import stat
 from collections.abc import Iterator
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import BinaryIO, NamedTuple, Self
 
 from pysquash.compression.base import settings_for
 from pysquash.errors import (
@@ -27,6 +27,7 @@ from pysquash.errors import (
 from pysquash.format.constants import MAGIC, NO_TABLE, NO_XATTRS, VERSION, CompressorId, SuperblockFlag
 from pysquash.format.records import FRAGMENT_ENTRY, ID, SUPERBLOCK
 from pysquash.format.words import device_number
+from pysquash.reader.archive import to_tar
 from pysquash.reader.data import DataReader
 from pysquash.reader.directories import read_names
 from pysquash.reader.inodes import Inode, read_inode
@@ -155,6 +156,17 @@ class SquashfsImage:
     def __truediv__(self, name: str | bytes) -> ImagePath:
         """Give a path in the image: `image / "etc" / "passwd"`."""
         return self.root / name
+
+    def to_tar(self, output: BinaryIO) -> list[str]:
+        """Write the whole image as a pax tar.
+
+        Args:
+            output: Any binary file that can be written to, a pipe as well.
+
+        Returns:
+            What a tar cannot hold and was left out, a line each: sockets.
+        """
+        return to_tar(self.root, output)
 
     def close(self) -> None:
         """Close the file, if we opened it."""

@@ -1,8 +1,8 @@
 """SquashFS image: turns an image into entries, as a layer of another.
 
 In: an image of any tool. Out: a `Source`: entries in the image's order, a directory before what is in it.
-Rules kept here: further names of an inode are hard links; what the image says is passed on as it is, or is an error.
-Not here: reading the image (reader).
+Rules kept here: what the image says is passed on as it is, or is an error.
+Not here: reading the image (reader), what its names are as entries (reader/entries).
 """
 
 from __future__ import annotations
@@ -12,46 +12,13 @@ from collections.abc import Iterator
 
 from pysquash.errors import ImageError, SourceError
 from pysquash.options import WriterOptions
-from pysquash.reader.image import ImagePath, SquashfsImage
+from pysquash.reader.entries import image_entries
+from pysquash.reader.image import SquashfsImage
 from pysquash.sources.base import Warn
 from pysquash.sources.path_limits import check_path_limits
 from pysquash.tree.entry import Entry, Kind
 
-__all__ = ["SquashfsSource", "image_entries"]
-
-
-def image_entries(root: ImagePath) -> Iterator[tuple[Entry, ImagePath]]:
-    """Yield an entry for each name of an image, from the root down, with the path that has its content.
-
-    Args:
-        root: Where to begin; the entries' paths are the image's own.
-
-    Raises:
-        ImageError: The image is damaged.
-    """
-    first_names: dict[int, bytes] = {}
-    for here in root.walk():
-        status, inode = here.stat(), here.inode
-        entry = Entry(
-            here.path,
-            inode.kind,
-            status.st_mode & 0o7777,
-            status.st_uid,
-            status.st_gid,
-            status.st_mtime,
-            target=inode.target,
-            device=inode.device,
-        )
-        if inode.kind is not Kind.DIRECTORY and status.st_nlink > 1:
-            first = first_names.setdefault(inode.ref, here.path)
-            if first != here.path:
-                entry.kind, entry.target, entry.device = Kind.HARD_LINK, first, None
-                yield entry, here
-                continue
-        if inode.kind is Kind.FILE:
-            entry.size = inode.size
-        entry.xattrs = tuple(here.xattrs.items())
-        yield entry, here
+__all__ = ["SquashfsSource"]
 
 
 class SquashfsSource:

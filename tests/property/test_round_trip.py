@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import pysquash
 from pysquash import SquashfsImage, SquashfsWriter, WriterOptions
 from pysquash.options import Limits
-from pysquash.sources.squashfs import image_entries
-from pysquash.tar_writer import to_tar
+from pysquash.reader.archive import to_tar
+from pysquash.reader.entries import image_entries
 from tests.property.test_reader import WHOLE, attributes, contents, names
 
 OPTIONS = WriterOptions(block_size=4096, workers=1)
@@ -62,7 +62,7 @@ def test_through_a_tar(files: Files) -> None:
     raw = packed(files)
     tar = io.BytesIO()
     with SquashfsImage(io.BytesIO(raw)) as image:
-        assert to_tar(image.root, tar) == []
+        assert image.to_tar(tar) == []
     again = io.BytesIO()
     tar.seek(0)
     pysquash.tar2squashfs([tar], again, options=OPTIONS)

@@ -30,8 +30,7 @@ ALLOWED = {
     "api": {"compression", "options", "packing", "report", "sources", "writer"},
     "aio": {"", "compression", "options", "report", "sources", "writer"},
     "comparison": {"errors", "reader", "tree"},
-    "tar_writer": {"errors", "reader", "sources", "tree"},
-    "cli": {"", "api", "errors", "options", "report", "reader", "tar_writer", "comparison"},
+    "cli": {"", "api", "errors", "options", "report", "reader", "comparison"},
     "__main__": {"cli"},
     "__init__": {"api", "comparison", "errors", "options", "reader", "report", "squashfs_writer"},
 }

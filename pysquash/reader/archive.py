@@ -1,10 +1,10 @@
-"""Tar writer: turns an image into a pax tar, which GNU tar and `pysquash build` both take.
+"""Reader: turns an image into a pax tar, which GNU tar and `pysquash build` both take.
 
 In: a path in an image. Out: a tar with all that is there and below, streamed.
 Source: POSIX.1-2001 pax; extended attributes as SCHILY.xattr records, as GNU tar, star and bsdtar have them.
 Rules kept here: names that are not UTF-8 and values of any bytes are kept; what comes out, packed again, is the same
 tree.
-Not here: reading the image (reader); what its names mean as entries (sources/squashfs).
+Not here: what an image's names are as entries (entries).
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from pysquash.errors import UnsupportedImageError, printable
-from pysquash.reader.image import ImagePath
-from pysquash.sources.squashfs import image_entries
+from pysquash.reader.entries import image_entries
 from pysquash.tree.entry import Entry, Kind
+
+if TYPE_CHECKING:  # image makes use of this module, and this one of its paths
+    from pysquash.reader.image import ImagePath
 
 __all__ = ["to_tar"]
 
