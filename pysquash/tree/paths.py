@@ -117,6 +117,10 @@ class Paths:
         node = parent.names.get(name)
         return node if node is not None and node.children is not None else None
 
+    def _may_go(self, parent: Node, name: bytes, node: Node) -> bool:
+        """Tell whether something may become a directory: a symlink, where that is the policy, or a lower layer's."""
+        return node.kind is _SYMLINK or not self._is_made(parent, name, node)
+
     def _walk(
         self,
         path: bytes,
@@ -136,7 +140,6 @@ class Paths:
         steps = 0
         while left:
             name = left.pop()
-            is_own = len(left) < own_left
             own_left = min(own_left, len(left))
             if name in (b"", b"."):
                 continue
@@ -148,7 +151,7 @@ class Paths:
             children = nodes[-1].names
             node = children.get(name)
             if node is not None and node.kind is _SYMLINK and (policy != "replace" or not may_replace):
-                if is_own and b"/".join(components[: len(components) - own_left]) in not_followed:
+                if b"/".join(components[: len(components) - own_left]) in not_followed:
                     return None
                 if policy == "error":
                     self.fail(entry, f"its path leads through the symlink {_shown(names, name)}")
@@ -162,11 +165,9 @@ class Paths:
             if node is None or node.children is None:
                 if not make:
                     return None
-                if node is not None:
-                    if not may_replace or (self._is_made(nodes[-1], name, node) and node.kind is not _SYMLINK):
-                        what = node.kind.name.lower().replace("_", " ")
-                        self.fail(entry, f"{_shown(names, name)} must be a directory, but is a {what}")
-                    self.forget()
+                if node is not None and not (may_replace and self._may_go(nodes[-1], name, node)):
+                    what = node.kind.name.lower().replace("_", " ")
+                    self.fail(entry, f"{_shown(names, name)} must be a directory, but is a {what}")
                 node = children[name] = Node.implied_directory(self._options.source_date_epoch)
             nodes.append(node)
             names.append(name)

@@ -114,6 +114,14 @@ def test_directory_that_is_replaced_is_not_remembered(change: Entry) -> None:
     assert {path for path, shown in tree.names.items() if shown.startswith("file")} == {"f/z"}
 
 
+def test_places_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pysquash.tree.paths._KNOWN_SIZE", 4)
+    names = [f"d{row}/{column}" for row in range(9) for column in range(2)]
+    tree = merged([file(name, 1) for name in names], [file(name, 2) for name in names])
+    assert {path for path, shown in tree.names.items() if shown == "file 2"} == set(names)
+    assert len(tree.merge._paths.known) <= 4
+
+
 # --- implied parents, and the root -----------------------------------------------------------------------------------
 
 
