@@ -117,17 +117,19 @@ def _added(text: str) -> tuple[str, Path, Any]:
 
 
 def _summary(report: Report, output: Path) -> str:
-    counts = {
-        "directories": report.entries["directory"],
-        "files": report.entries["file"],
-        "symlinks": report.entries["symlink"],
-        "hard links": report.entries["hard_link"],
-        "other": sum(report.entries[kind] for kind in ("block_device", "character_device", "fifo", "socket")),
-    }
-    names = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "an empty root"
+    entries = report.entries
+    counts = [
+        (entries["directory"], "directory", "directories"),
+        (entries["file"], "file", "files"),
+        (entries["symlink"], "symlink", "symlinks"),
+        (entries["hard_link"], "hard link", "hard links"),
+        (sum(entries[kind] for kind in ("block_device", "character_device", "fifo", "socket")), "other", "others"),
+    ]
+    names = ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in counts if count)
     layers = "1 layer" if report.layers == 1 else f"{report.layers} layers"
+    duplicates = "1 duplicate" if report.duplicate_files == 1 else f"{report.duplicate_files} duplicates"
     seconds = sum(report.seconds.values())
     return (
-        f"{output}: {size_text(report.bytes_out)} from {layers} of {size_text(report.bytes_in)}: {names}; "
-        f"{report.duplicate_files} duplicates ({size_text(report.duplicate_bytes)}); {seconds:.1f} s"
+        f"{output}: {size_text(report.bytes_out)} from {layers} of {size_text(report.bytes_in)}: "
+        f"{names or 'an empty root'}; {duplicates} ({size_text(report.duplicate_bytes)}); {seconds:.1f} s"
     )

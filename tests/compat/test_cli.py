@@ -40,7 +40,7 @@ def layer(tmp_path: Path) -> Path:
 def test_build_says_what_it_did_on_standard_error(layer: Path, tmp_path: Path) -> None:
     done = call("build", layer, "-o", tmp_path / "image")
     assert (done.returncode, done.stdout) == (0, "")
-    assert "1 directories, 1 files" in done.stderr or "1 directory, 1 file" in done.stderr
+    assert "from 1 layer of 2.5 KiB: 1 directory, 1 file; 0 duplicates" in done.stderr
     assert (tmp_path / "image").read_bytes()[:4] == b"hsqs"
 
 
