@@ -124,8 +124,10 @@ class _Packer:
         for row in range(len(layers) - 1, -1, -1):
             with closing(layers[row]()) as source:
                 if row:
+                    spool_end = self._spool.end
                     entries = list(self._stored(source, self._is_dropped_by_name(set())))
                     waiting.append((source.name, entries))
+                    self._cut_spool(entries, spool_end)
                     self._visibility.add_layer(entries)
                 else:
                     self.merge.begin_layer(source=source.name)
@@ -141,6 +143,14 @@ class _Packer:
             for entry in entries:
                 self.merge.put(entry)
             self.merge.end_layer()
+
+    def _cut_spool(self, entries: Sequence[Entry], spool_end: int) -> None:
+        """Give back the room of what a layer set aside, where none of it can be needed; that is nearly always."""
+        if self._spool.end == spool_end:
+            return
+        needless = {id(entry) for entry in self._visibility.certainly_hidden(entries)}
+        if all(id(entry) in needless for entry in entries if isinstance(entry.data, Spooled)):
+            self._spool.truncate(spool_end)
 
     def put_defaults(self, files: Sequence[AddedFile]) -> None:
         """Put files where the tree has nothing."""

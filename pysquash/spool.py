@@ -70,6 +70,12 @@ class Spool:
         self._file.seek(spooled.start)
         return self._file.read
 
+    def truncate(self, end: int) -> None:
+        """Forget all that was added since the spool ended there."""
+        self._file.seek(end)
+        self._file.truncate()
+        self.end = end
+
     def close(self) -> None:
         """Remove the file."""
         self._file.close()
