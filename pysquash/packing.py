@@ -149,8 +149,11 @@ class _Packer:
         if self._spool.end == spool_end:
             return
         needless = {id(entry) for entry in self._visibility.certainly_hidden(entries)}
-        if all(id(entry) in needless for entry in entries if isinstance(entry.data, Spooled)):
+        set_aside = [entry for entry in entries if isinstance(entry.data, Spooled)]
+        if all(id(entry) in needless for entry in set_aside):
             self._spool.truncate(spool_end)
+            for entry in set_aside:
+                entry.data = None  # what asks for it after all is to fail loudly
 
     def put_defaults(self, files: Sequence[AddedFile]) -> None:
         """Put files where the tree has nothing."""
