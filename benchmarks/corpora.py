@@ -82,7 +82,7 @@ CORPORA: dict[str, Callable[[Path, Path], None]] = {
     "debian": debian,
     "node_modules": node_modules,
     "site-packages": site_packages,
-    "small-files-50k": small_files(50_000),
+    "small-files-20k": small_files(20_000),
 }
 
 
