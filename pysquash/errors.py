@@ -17,6 +17,8 @@ __all__ = [
     "MergeError",
     "NotSquashfsError",
     "OptionError",
+    "PathIsDirectoryError",
+    "PathNotDirectoryError",
     "PathNotFoundError",
     "SourceError",
     "SquashfsError",
@@ -137,3 +139,11 @@ class CorruptImageError(ImageError):
 
 class PathNotFoundError(ImageError, FileNotFoundError):
     """The image has no such path."""
+
+
+class PathNotDirectoryError(ImageError, NotADirectoryError):
+    """What the path leads to in the image is no directory."""
+
+
+class PathIsDirectoryError(ImageError, IsADirectoryError):
+    """What the path leads to in the image is a directory, and a file was wanted."""

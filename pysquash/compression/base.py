@@ -1,7 +1,9 @@
-"""Compression: the protocol of a block codec, and the choice of one.
+"""Compression: the protocols of block codecs, and the choice of one.
 
-In: `CompressorSettings`, small, hashable and picklable, so that it can travel to a worker. Out: a `BlockCodec`.
-Rules kept here: a codec is used by one thread at a time, so each thread has its own.
+In: `CompressorSettings`, small, hashable and picklable, so that it can travel to a worker. Out: a `BlockDecoder`, or
+the `BlockCodec` that compresses too.
+Rules kept here: a codec is used by one thread at a time, so each thread has its own; a compressor whose package is not
+installed is one clear error that names what to install.
 Not here: which blocks are stored raw, and in what order (writer/pipeline).
 """
 
@@ -13,10 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+from pysquash.errors import UnsupportedImageError
 from pysquash.format.constants import CompressorId
 from pysquash.options import WriterOptions
 
-__all__ = ["BlockCodec", "CompressorSettings", "block_codec", "settings_for"]
+__all__ = ["BlockCodec", "BlockDecoder", "CompressorSettings", "block_codec", "block_decoder", "settings_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class CompressorSettings:
     """What a codec has to know.
 
     Attributes:
-        name: The module in this package: "zstd", "gzip", "xz" or "uncompressed".
+        name: The module in this package: "zstd", "gzip", "xz", "lz4", "lzo", "lzma" or "uncompressed".
         level: The compressor's level, or None for its default.
         block_size: Bytes in a data block, 4096 to 1 MiB; bounds windows and dictionaries.
     """
@@ -40,8 +43,20 @@ class CompressorSettings:
         return cls(name, options.level, options.block_size)
 
 
-class BlockCodec(Protocol):
-    """Compresses blocks of one image. Each block stands alone: one stream or frame, nothing behind it."""
+class BlockDecoder(Protocol):
+    """Decompresses blocks of one image. Each block stands alone: one stream or frame."""
+
+    def decompress(self, stored: bytes, size_limit: int) -> bytes:
+        """Decompress one block, never to more than `size_limit` bytes.
+
+        Raises:
+            ValueError: The block is damaged, or larger than that.
+        """
+        ...
+
+
+class BlockCodec(BlockDecoder, Protocol):
+    """Compresses blocks as well: one stream or frame each, and nothing behind it."""
 
     @property
     def id(self) -> CompressorId:
@@ -50,14 +65,6 @@ class BlockCodec(Protocol):
 
     def options(self) -> bytes | None:
         """Give the packed compressor options, or None where the settings are what their absence means."""
-        ...
-
-    def decompress(self, stored: bytes, size_limit: int) -> bytes:
-        """Decompress one block, never to more than `size_limit` bytes.
-
-        Raises:
-            ValueError: The block is damaged, or larger than that.
-        """
         ...
 
     def compress(self, blocks: Sequence[bytes]) -> list[bytes]:
@@ -72,18 +79,31 @@ class BlockCodec(Protocol):
         ...
 
 
-_NAMES = {CompressorId.GZIP: "gzip", CompressorId.XZ: "xz", CompressorId.ZSTD: "zstd"}
+_EXTRAS = {"lz4": "lz4", "lzo": "lzallright"}
+"""The package that a module of ours needs, for each one that is optional; the extra has the module's name."""
 
 
-def settings_for(compressor_id: int, block_size: int) -> CompressorSettings | None:
-    """Find the codec for an image's compressor number; None where there is none here.
+def settings_for(compressor_id: int, block_size: int) -> CompressorSettings:
+    """Find what reads an image.
 
     Args:
         compressor_id: From the superblock.
         block_size: Bytes in a data block.
+
+    Raises:
+        UnsupportedImageError: There is no such compressor, or its package is not installed.
     """
-    name = next((name for number, name in _NAMES.items() if number == compressor_id), None)
-    return None if name is None else CompressorSettings(name, None, block_size)
+    try:
+        name = CompressorId(compressor_id).name.lower()
+    except ValueError:
+        raise UnsupportedImageError(f"compressor number {compressor_id} is none of the six that there are") from None
+    try:
+        importlib.import_module(f"pysquash.compression.{name}")
+    except ImportError as error:
+        package = _EXTRAS.get(name)
+        advice = f"install pysquash[{name}], or {package}" if package else f"this Python has none ({error})"
+        raise UnsupportedImageError(f"compressed with {name}: {advice}") from error
+    return CompressorSettings(name, None, block_size)
 
 
 _codecs = threading.local()
@@ -91,9 +111,14 @@ _codecs = threading.local()
 
 def block_codec(settings: CompressorSettings) -> BlockCodec:
     """Give this thread's codec for these settings, made when first asked for."""
-    codec: BlockCodec | None = getattr(_codecs, "codec", None)
+    return cast(BlockCodec, block_decoder(settings))
+
+
+def block_decoder(settings: CompressorSettings) -> BlockDecoder:
+    """Give this thread's decoder for these settings, made when first asked for."""
+    codec: BlockDecoder | None = getattr(_codecs, "codec", None)
     if codec is None or _codecs.settings != settings:
         module = importlib.import_module(f"pysquash.compression.{settings.name}")
-        codec = cast(BlockCodec, module.Codec(settings))
+        codec = cast(BlockDecoder, module.Codec(settings))
         _codecs.codec, _codecs.settings = codec, settings
     return codec

@@ -16,7 +16,7 @@ import construct
 
 from pysquash.errors import CorruptImageError
 
-__all__ = ["Codec", "joined_pack"]
+__all__ = ["Codec", "joined_pack", "joined_unpack"]
 
 Record = TypeVar("Record", bound=NamedTuple)
 Buffer = bytes | bytearray | memoryview
@@ -103,3 +103,12 @@ def joined_pack(*codecs: Codec[Any]) -> Callable[..., bytes]:
     One call of struct instead of two and a concatenation, for an inode's header and body.
     """
     return struct.Struct("<" + "".join(codec.format[1:] for codec in codecs)).pack
+
+
+def joined_unpack(*codecs: Codec[Any]) -> tuple[Callable[[Buffer, int], tuple[Any, ...]], int]:
+    """Make one unpacker for records that follow each other, and tell their size together.
+
+    The reverse of `joined_pack`. The caller sees to it that the buffer holds that many bytes.
+    """
+    joined = struct.Struct("<" + "".join(codec.format[1:] for codec in codecs))
+    return joined.unpack_from, joined.size

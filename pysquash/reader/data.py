@@ -1,46 +1,179 @@
-"""Reader: the content of files, block by block.
+"""Reader: the content of files.
 
-In: a file's inode. Out: its bytes; holes as zeros.
-On disk: "Data blocks and fragments".
-Rules kept here: every block decompresses to block_size except a file's last; a tail lies inside its fragment block; few
-fragment blocks are kept in memory.
+In: a file's inode. Out: its extents, where its bytes are; the bytes, block by block.
+On disk: "Data blocks and fragments", "Fragment table".
+Rules kept here: every block decompresses to block_size except a file's last; a tail lies inside its fragment block; a
+block list is read as it is needed, however long it claims to be; few fragment blocks are kept in memory.
+Not here: reading at any position (file).
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import sys
+from array import array
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from pysquash.compression.base import CompressorSettings, block_codec
+from pysquash.compression.base import CompressorSettings, block_decoder
 from pysquash.errors import CorruptImageError
 from pysquash.format.constants import NO_FRAGMENT
-from pysquash.format.records import DATA_WORD, FRAGMENT_ENTRY
-from pysquash.format.words import split_data_word
-from pysquash.reader.inodes import Inode
+from pysquash.format.records import DATA_WORD, FragmentEntry
+from pysquash.format.words import DATA_RAW, split_data_word
+from pysquash.reader.cache import Cache
+from pysquash.reader.inodes import Inode, Place
 from pysquash.reader.input import Input
+from pysquash.reader.metadata import Cursor, MetadataReader
+from pysquash.reader.tables import Table
 
-__all__ = ["DataReader"]
+__all__ = ["CHUNK_COUNT", "DataReader", "Extent", "Resume", "WordChunk"]
 
-_KEPT_COUNT = 8
+CHUNK_COUNT = 2048
+"""Words of a block list that are read together: one metadata block of them."""
+
+_KEPT_SIZE = 8 << 20
+"""Bytes of fragment blocks that are kept: files next to each other share them."""
+
+
+class Extent(NamedTuple):
+    """A run of a file's bytes: one data block, a tail, or a hole of any size.
+
+    Attributes:
+        position: First byte in the file.
+        size: Bytes in the file.
+        start: Absolute byte of the data block in the image; 0 for a hole and a tail.
+        word: The block's DATA_WORD; 0 for a hole; -1 for a tail in a fragment.
+    """
+
+    position: int
+    size: int
+    start: int
+    word: int
+
+    @property
+    def is_hole(self) -> bool:
+        """Tell whether nothing is stored."""
+        return not self.word
+
+
+_TAIL = -1
+
+
+class Resume(NamedTuple):
+    """Where a block list goes on.
+
+    Attributes:
+        first: Index of the next block.
+        start: Absolute byte at which that block is stored.
+        place: Where its DATA_WORD is.
+    """
+
+    first: int
+    start: int
+    place: Place
+
+
+class WordChunk(NamedTuple):
+    """A part of a block list.
+
+    Attributes:
+        first: Index of the first block.
+        start: Absolute byte at which that block is stored.
+        words: DATA_WORDs of this block and the next ones, at most CHUNK_COUNT.
+        end: Where the list goes on.
+    """
+
+    first: int
+    start: int
+    words: array[int]
+    end: Resume
 
 
 class DataReader:
     """The data area and the fragment table of an image."""
 
-    def __init__(self, source: Input, settings: CompressorSettings, block_size: int, fragment_rows: bytes) -> None:
+    def __init__(
+        self,
+        source: Input,
+        settings: CompressorSettings,
+        block_size: int,
+        inodes: MetadataReader,
+        fragments: Table[FragmentEntry] | None,
+    ) -> None:
         """Take where things are.
 
         Args:
             source: The image.
             settings: Its compressor.
             block_size: Bytes in a data block.
-            fragment_rows: The fragment table, uncompressed.
+            inodes: The inode table, which holds the block lists.
+            fragments: The fragment table, if there is one.
         """
         self._source = source
         self._settings = settings
-        self._block_size = block_size
-        self._fragment_rows = fragment_rows
-        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._inodes = inodes
+        self._fragments = fragments
+        self._kept: Cache[int, bytes] = Cache(max(4, _KEPT_SIZE // block_size))
+        self.block_size = block_size
+
+    # --- where a file's bytes are ------------------------------------------------------------------------------------
+
+    def words(self, inode: Inode, at: Resume | None = None) -> WordChunk:
+        """Read a part of a file's block list.
+
+        Args:
+            inode: The file's.
+            at: The end of the part before; None for the first one.
+
+        Raises:
+            CorruptImageError: The inode table ends within the list.
+        """
+        first, start, place = at or (0, inode.blocks_start, inode.rows_place)
+        cursor = Cursor(self._inodes, *place)
+        words = array("I", cursor.read(min(CHUNK_COUNT, inode.block_count - first) * DATA_WORD.size))
+        if sys.byteorder == "big":
+            words.byteswap()
+        end = start + sum([word & ~DATA_RAW for word in words])
+        return WordChunk(first, start, words, Resume(first + len(words), end, cursor.place))
+
+    def extents(self, inode: Inode) -> Iterator[Extent]:
+        """Yield where a file's bytes are, in order; holes side by side are one extent.
+
+        Raises:
+            CorruptImageError: The block list is cut short, or does not hold all of the file.
+        """
+        size, block_size = inode.size, self.block_size
+        hole_start = -1
+        at: Resume | None = None
+        first = 0
+        while first < inode.block_count:
+            chunk = self.words(inode, at)
+            start, at = chunk.start, chunk.end
+            if not any(chunk.words):  # a large hole: a thousand blocks at a time
+                hole_start = first * block_size if hole_start < 0 else hole_start
+                first += len(chunk.words)
+                continue
+            for index, word in enumerate(chunk.words, first):
+                position = index * block_size
+                if not word:
+                    hole_start = position if hole_start < 0 else hole_start
+                    continue
+                if hole_start >= 0:
+                    yield Extent(hole_start, position - hole_start, 0, 0)
+                    hole_start = -1
+                yield Extent(position, min(block_size, size - position), start, word)
+                start += word & ~DATA_RAW
+            first += len(chunk.words)
+        end = min(first * block_size, size)
+        if hole_start >= 0:
+            yield Extent(hole_start, end - hole_start, 0, 0)
+        if end < size:
+            if inode.fragment_index == NO_FRAGMENT:
+                raise CorruptImageError(
+                    f"{size - end} bytes are in no block", section="inode table", field="fragment_index"
+                )
+            yield Extent(end, size - end, 0, _TAIL)
+
+    # --- the bytes ---------------------------------------------------------------------------------------------------
 
     def blocks(self, inode: Inode) -> Iterator[bytes]:
         """Yield a file's content in pieces of block_size, the last one maybe shorter.
@@ -48,37 +181,54 @@ class DataReader:
         Raises:
             CorruptImageError: A block is missing, damaged, or of another size.
         """
-        start, left = inode.blocks_start, inode.size
-        for row in range(len(inode.block_words) // DATA_WORD.size):
-            size, is_raw = split_data_word(DATA_WORD.unpack(inode.block_words, row * DATA_WORD.size).value)
-            wanted = min(self._block_size, left)
-            left -= wanted
-            if size:
-                yield self._block(start, size, is_raw=is_raw, wanted=wanted)
-                start += size
-            else:
-                yield bytes(wanted)
-        if left:
-            yield self._tail(inode, left)
+        zeros = b""
+        for extent in self.extents(inode):
+            if not extent.is_hole:
+                yield self.read_extent(inode, extent)
+                continue
+            zeros = zeros or bytes(self.block_size)
+            for _ in range(extent.size // self.block_size):
+                yield zeros
+            if extent.size % self.block_size:
+                yield zeros[: extent.size % self.block_size]
 
-    def _block(self, start: int, size: int, *, is_raw: bool, wanted: int | None) -> bytes:
-        if size > self._block_size:
+    def read_extent(self, inode: Inode, extent: Extent) -> bytes:
+        """Give the bytes of a data block or a tail; any thread may ask.
+
+        Raises:
+            CorruptImageError: It is missing, damaged, or of another size.
+        """
+        if extent.word == _TAIL:
+            return self.tail(inode, extent.size)
+        plain = self.block(extent.start, extent.word)
+        if len(plain) != extent.size:
+            raise CorruptImageError(
+                f"a block holds {len(plain)} bytes, not {extent.size}", section="data", offset=extent.start
+            )
+        return plain
+
+    def block(self, start: int, word: int) -> bytes:
+        """Give a data or fragment block, of whatever size up to block_size.
+
+        Args:
+            start: Absolute byte in the image.
+            word: Its DATA_WORD.
+        """
+        size, is_raw = split_data_word(word)
+        if not 1 <= size <= self.block_size:
             raise CorruptImageError(f"a block of {size} bytes", section="data", offset=start)
         stored = self._source.read(start, size, section="data")
-        if not is_raw:
-            try:
-                stored = block_codec(self._settings).decompress(stored, self._block_size)
-            except ValueError as error:
-                raise CorruptImageError(f"cannot be decompressed: {error}", section="data", offset=start) from error
-        if wanted is not None and len(stored) != wanted:
-            raise CorruptImageError(f"a block holds {len(stored)} bytes, not {wanted}", section="data", offset=start)
-        return stored
+        if is_raw:
+            return stored
+        try:
+            return block_decoder(self._settings).decompress(stored, self.block_size)
+        except ValueError as error:
+            raise CorruptImageError(f"cannot be decompressed: {error}", section="data", offset=start) from error
 
-    def _tail(self, inode: Inode, size: int) -> bytes:
-        index, offset = inode.fragment_index, inode.fragment_offset
-        if index == NO_FRAGMENT:
-            raise CorruptImageError(f"{size} bytes are in no block", section="inode table", field="fragment_index")
-        block = self._fragment(index)
+    def tail(self, inode: Inode, size: int) -> bytes:
+        """Give the tail of a file, out of its fragment block."""
+        offset = inode.fragment_offset
+        block = self.fragment(inode.fragment_index)
         if offset + size > len(block):
             raise CorruptImageError(
                 f"a tail of {size} bytes at {offset} in a fragment block of {len(block)}",
@@ -87,17 +237,15 @@ class DataReader:
             )
         return block[offset : offset + size]
 
-    def _fragment(self, index: int) -> bytes:
+    def fragment(self, index: int) -> bytes:
+        """Give a fragment block."""
         block = self._kept.get(index)
         if block is None:
-            if (index + 1) * FRAGMENT_ENTRY.size > len(self._fragment_rows):
-                raise CorruptImageError(f"fragment {index} is not in the table", section="fragment table")
-            row = FRAGMENT_ENTRY.unpack(self._fragment_rows, index * FRAGMENT_ENTRY.size)
-            size, is_raw = split_data_word(row.size_word)
-            block = self._kept[index] = self._block(row.start, size, is_raw=is_raw, wanted=None)
-            while len(self._kept) > _KEPT_COUNT:
-                try:
-                    self._kept.popitem(last=False)
-                except KeyError:  # another thread was faster
-                    break
+            if self._fragments is None:
+                raise CorruptImageError(
+                    f"fragment {index}, and there is no table", section="inode table", field="fragment_index"
+                )
+            row = self._fragments[index]
+            block = self.block(row.start, row.size_word)
+            self._kept.put(index, block)
         return block

@@ -1,9 +1,10 @@
 """Reader: the names in a directory.
 
-In: a directory's inode. Out: its entries, in the order in which they stand.
-On disk: "Directory table".
-Rules kept here: a header covers 1 to 256 entries; entries end where the listing does; a name is 1 to 256 bytes.
-Not here: looking a path up (image).
+In: a directory's inode. Out: its entries in the order in which they stand, or the one of a name.
+On disk: "Directory table", "Directory index".
+Rules kept here: a header covers 1 to 256 entries; entries end where the listing does; a name is 1 to 256 bytes, and
+none that leads anywhere else: no `/`, no NUL, not `.` or `..`.
+Not here: looking a path up (path).
 """
 
 from __future__ import annotations
@@ -11,16 +12,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pysquash.errors import CorruptImageError
-from pysquash.format.constants import HEADER_ENTRY_COUNT
-from pysquash.format.records import DIRECTORY_ENTRY, DIRECTORY_HEADER
-from pysquash.format.words import metadata_ref
+from pysquash.errors import CorruptImageError, printable
+from pysquash.format.codec import joined_unpack
+from pysquash.format.constants import HEADER_ENTRY_COUNT, METADATA_SIZE
+from pysquash.format.records import DIRECTORY_ENTRY, DIRECTORY_HEADER, DIRECTORY_INDEX
 from pysquash.reader.inodes import Inode
 from pysquash.reader.metadata import Cursor, MetadataReader
 
-__all__ = ["Name", "read_names"]
+__all__ = ["Name", "find_name", "read_names"]
 
 _NAME_LIMIT = 256
+"""Bytes of a name. No program can look 256 up, but Linux and unsquashfs list them."""
+
+_unpack_header, _ = joined_unpack(DIRECTORY_HEADER)
+_unpack_entry, _ = joined_unpack(DIRECTORY_ENTRY)
+_RUN_SIZE_LIMIT = DIRECTORY_HEADER.size + DIRECTORY_ENTRY.size + _NAME_LIMIT
+"""Bytes that a header, or an entry and its name, can take: with so many at hand no look-up needs a check of its own."""
 
 
 class Name(NamedTuple):
@@ -39,35 +46,115 @@ class Name(NamedTuple):
     ref: int
 
 
-def read_names(table: MetadataReader, inode: Inode) -> Iterator[Name]:
+def read_names(listings: MetadataReader, inode: Inode) -> Iterator[Name]:
     """Yield a directory's entries.
 
     Args:
-        table: The directory table.
+        listings: The directory table.
         inode: A directory's.
 
     Raises:
-        CorruptImageError: The listing is cut short, or a count or a size in it is out of range.
+        CorruptImageError: The listing is cut short, or a count, a size or a name in it is not as it may be.
     """
-    left = inode.listing_size
-    if not left:
+    return _read_from(listings, inode, 0, inode.listing_block_start, inode.listing_offset)
+
+
+def find_name(listings: MetadataReader, inodes: MetadataReader, inode: Inode, name: bytes) -> Name | None:
+    """Look one name up, by the directory's index where it has one.
+
+    Args:
+        listings: The directory table.
+        inodes: The inode table, which holds the index.
+        inode: A directory's.
+        name: What to look for.
+
+    Returns:
+        The entry, or None where there is none.
+
+    Raises:
+        CorruptImageError: As for `read_names`.
+    """
+    position, block_start = 0, inode.listing_block_start
+    if inode.index_count:
+        position, block_start = _indexed_start(inodes, inode, name)
+    # All of the listing's blocks but the last are full, so its byte `position` is so far into one of them.
+    offset = (inode.listing_offset + position) % METADATA_SIZE if position else inode.listing_offset
+    for found in _read_from(listings, inode, position, block_start, offset):
+        if found.name == name:
+            return found
+        if found.name > name:  # names are sorted by their unsigned bytes
+            return None
+    return None
+
+
+def _indexed_start(inodes: MetadataReader, inode: Inode, name: bytes) -> tuple[int, int]:
+    """Find the last header whose first name is not behind the one looked for: (position, block_start)."""
+    position, block_start = 0, inode.listing_block_start
+    cursor = Cursor(inodes, *inode.rows_place)
+    for _ in range(inode.index_count):
+        row = DIRECTORY_INDEX.unpack(cursor.read(DIRECTORY_INDEX.size))
+        if row.last_name_index >= _NAME_LIMIT:
+            raise _corrupt(f"a name of {row.last_name_index + 1} bytes in the index", "last_name_index")
+        if cursor.read(row.last_name_index + 1) > name:
+            break
+        if row.listing_position > inode.listing_size:
+            raise _corrupt(
+                f"an index row names byte {row.listing_position} of {inode.listing_size}", "listing_position"
+            )
+        position, block_start = row.listing_position, row.block_start
+    return position, block_start
+
+
+def _read_from(listings: MetadataReader, inode: Inode, position: int, block_start: int, offset: int) -> Iterator[Name]:
+    """Yield the entries from one header on.
+
+    Reads whole blocks, and unpacks in them: once a name.
+    """
+    left = inode.listing_size - position
+    if left <= 0:
         return
-    cursor = Cursor(table, inode.listing_block_start, inode.listing_offset)
-    entry_size, unpack = DIRECTORY_ENTRY.size, DIRECTORY_ENTRY.unpack
-    while left > 0:
-        header = DIRECTORY_HEADER.unpack(cursor.read(DIRECTORY_HEADER.size))
-        left -= DIRECTORY_HEADER.size
-        if header.last_index >= HEADER_ENTRY_COUNT:
-            raise _corrupt(f"a header with {header.last_index + 1} entries", "last_index")
-        for _ in range(header.last_index + 1):
-            offset, delta, entry_type, last_name_index = unpack(cursor.read(entry_size))
-            if last_name_index >= _NAME_LIMIT:
-                raise _corrupt(f"a name of {last_name_index + 1} bytes", "last_name_index")
-            name = cursor.read(last_name_index + 1)
-            left -= entry_size + len(name)
-            if left < 0:
-                raise _corrupt("the last entry reaches past the listing's end", "listing_size")
-            yield Name(name, entry_type, header.base_number + delta, metadata_ref(header.inode_block_start, offset))
+    cursor = Cursor(listings, block_start, offset)
+    header_size, entry_size = DIRECTORY_HEADER.size, DIRECTORY_ENTRY.size
+    unpack_entry = _unpack_entry
+    buffer, at, count = b"", 0, 0
+    while left > 0 or count:
+        if len(buffer) - at < _RUN_SIZE_LIMIT and len(buffer) - at < left:
+            buffer, at = _refilled(cursor, buffer, at, left), 0
+        if not count:
+            if left < header_size:
+                raise _corrupt(f"{left} bytes are left, a header is {header_size}", "listing_size")
+            last_index, run_block, base_number = _unpack_header(buffer, at)
+            if last_index >= HEADER_ENTRY_COUNT:
+                raise _corrupt(f"a header with {last_index + 1} entries", "last_index")
+            count, run_ref = last_index + 1, run_block << 16
+            at += header_size
+            left -= header_size
+            continue
+        if left <= entry_size:
+            raise _corrupt("a header counts more entries than the listing holds", "last_index")
+        inode_offset, delta, entry_type, last_name_index = unpack_entry(buffer, at)
+        at += entry_size
+        end = at + last_name_index + 1
+        name = buffer[at:end]
+        left -= entry_size + last_name_index + 1
+        if left < 0 or last_name_index >= _NAME_LIMIT:
+            raise _corrupt(f"a name of {last_name_index + 1} bytes, which ends behind the listing", "last_name_index")
+        if b"/" in name or b"\0" in name or name == b"." or name == b"..":
+            raise _corrupt(f"the name {printable(name)!r}, which may not be one", "name")
+        at = end
+        count -= 1
+        yield Name(name, entry_type, base_number + delta, run_ref | inode_offset)
+
+
+def _refilled(cursor: Cursor, buffer: bytes, at: int, left: int) -> bytes:
+    """Give what is left of a buffer, and enough blocks behind it for the next header or entry."""
+    parts = [buffer[at:]]
+    size = len(parts[0])
+    wanted = min(_RUN_SIZE_LIMIT, left)
+    while size < wanted:
+        parts.append(cursor.rest_of_block())
+        size += len(parts[-1])
+    return b"".join(parts)
 
 
 def _corrupt(text: str, field: str) -> CorruptImageError:

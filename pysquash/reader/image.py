@@ -1,69 +1,38 @@
-"""Reader: an image as a tree of paths.
+"""Reader: an image, open for reading.
 
-In: a path or a seekable binary file. Out: `SquashfsImage`, whose `ImagePath`s feel like `pathlib.Path`.
-On disk: "Superblock".
-Rules kept here: opening reads the superblock and the small tables only; symlinks are followed inside the image, at
-most 40 for one path.
-Not here: each table (metadata, tables, inodes, directories, xattrs, data).
+In: a path or a seekable binary file. Out: `SquashfsImage`, from whose root paths lead everywhere.
+Rules kept here: opening reads the superblock, and sees that each table is where there is something; all else is read
+when it is asked for. Threads may read from one image at the same time.
+Not here: paths (path), each table (superblock, metadata, tables, inodes, directories, xattrs, data).
 """
 
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Iterator
+import sys
+from array import array
+from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import BinaryIO, NamedTuple, Self
+from typing import BinaryIO, Self
 
 from pysquash.compression.base import settings_for
-from pysquash.errors import (
-    CorruptImageError,
-    ImageError,
-    NotSquashfsError,
-    PathNotFoundError,
-    UnsupportedImageError,
-    printable,
-)
-from pysquash.format.constants import MAGIC, NO_TABLE, NO_XATTRS, VERSION, CompressorId, SuperblockFlag
-from pysquash.format.records import FRAGMENT_ENTRY, ID, SUPERBLOCK
-from pysquash.format.words import device_number
+from pysquash.errors import CorruptImageError
+from pysquash.format.constants import NO_TABLE, NO_XATTRS, CompressorId, SuperblockFlag
+from pysquash.format.records import EXPORT_REF, FRAGMENT_ENTRY, ID
 from pysquash.reader.archive import to_tar
 from pysquash.reader.data import DataReader
-from pysquash.reader.directories import read_names
+from pysquash.reader.directories import Name, find_name, read_names
+from pysquash.reader.extract import extract
 from pysquash.reader.inodes import Inode, read_inode
 from pysquash.reader.input import Input, InputTarget
 from pysquash.reader.metadata import MetadataReader
-from pysquash.reader.tables import read_rows
+from pysquash.reader.path import ImagePath, Stat
+from pysquash.reader.superblock import next_start, read_superblock
+from pysquash.reader.tables import Table
 from pysquash.reader.xattrs import XattrReader
 from pysquash.tree.entry import Kind
 
 __all__ = ["ImagePath", "SquashfsImage", "Stat"]
-
-_SYMLINK_STEPS = 40
-_DEPTH_LIMIT = 4096
-
-_FILE_TYPES = {
-    Kind.DIRECTORY: stat.S_IFDIR,
-    Kind.FILE: stat.S_IFREG,
-    Kind.SYMLINK: stat.S_IFLNK,
-    Kind.BLOCK_DEVICE: stat.S_IFBLK,
-    Kind.CHARACTER_DEVICE: stat.S_IFCHR,
-    Kind.FIFO: stat.S_IFIFO,
-    Kind.SOCKET: stat.S_IFSOCK,
-}
-
-
-class Stat(NamedTuple):
-    """What `os.stat_result` has, of an inode in an image. `st_rdev` is packed as Linux packs it."""
-
-    st_mode: int
-    st_ino: int
-    st_nlink: int
-    st_uid: int
-    st_gid: int
-    st_size: int
-    st_mtime: int
-    st_rdev: int
 
 
 class SquashfsImage:
@@ -71,6 +40,13 @@ class SquashfsImage:
 
     Attributes:
         superblock: As it stands in the image.
+        data: The content of files.
+        listings: The directory table.
+        inodes: The inode table.
+        ids: The id table.
+        fragments: The fragment table, if there is one.
+        exports: The export table, if there is one.
+        xattr_table: The xattr tables, if there are any.
     """
 
     def __init__(self, target: InputTarget, *, offset: int = 0) -> None:
@@ -84,7 +60,7 @@ class SquashfsImage:
             OSError: The file cannot be read.
             NotSquashfsError: It is no SquashFS image.
             UnsupportedImageError: It is of another version, or compressed with what is not here.
-            CorruptImageError: A table is missing or damaged.
+            CorruptImageError: The superblock or the place of a table cannot be true.
         """
         self._source = Input(target, offset)
         try:
@@ -95,46 +71,44 @@ class SquashfsImage:
 
     def _open(self) -> None:
         source = self._source
-        if source.size < SUPERBLOCK.size:
-            raise NotSquashfsError(f"a file of {source.size} bytes is too short for a superblock")
-        superblock = self.superblock = SUPERBLOCK.unpack(source.read(0, SUPERBLOCK.size, section="superblock"))
-        if superblock.magic != MAGIC:
-            raise NotSquashfsError(f"the first four bytes are {superblock.magic:#010x}, not {MAGIC:#010x}")
-        if (superblock.version_major, superblock.version_minor) != VERSION:
-            raise UnsupportedImageError(f"version {superblock.version_major}.{superblock.version_minor}, not 4.0")
-        if not 12 <= superblock.block_log <= 20 or superblock.block_size != 1 << superblock.block_log:
-            raise CorruptImageError(
-                f"{superblock.block_size} and its log2 {superblock.block_log}", section="superblock", field="block_size"
-            )
+        superblock = self.superblock = read_superblock(source)
         settings = settings_for(superblock.compressor, superblock.block_size)
-        if settings is None:
-            names = {number.value: number.name.lower() for number in CompressorId}
-            name = names.get(superblock.compressor, f"number {superblock.compressor}")
-            raise UnsupportedImageError(f"compressed with {name}, which cannot be read here")
-        end = min(superblock.bytes_used, source.size)
-        self._inodes = MetadataReader(
-            source, settings, superblock.inode_table_start, superblock.directory_table_start, section="inode table"
+        inode_start, listing_start = superblock.inode_table_start, superblock.directory_table_start
+        listing_end = next_start(superblock, listing_start)
+        self.inodes = MetadataReader(source, settings, inode_start, listing_start, section="inode table")
+        self.listings = MetadataReader(source, settings, listing_start, listing_end, section="directory table")
+        self.ids = Table(source, settings, ID, superblock.id_table_start, superblock.id_count, section="id table")
+        # Older tools point at an empty fragment table instead of saying that there is none.
+        has_fragments = superblock.fragment_count and superblock.fragment_table_start != NO_TABLE
+        self.fragments = (
+            Table(
+                source,
+                settings,
+                FRAGMENT_ENTRY,
+                superblock.fragment_table_start,
+                superblock.fragment_count,
+                section="fragment table",
+            )
+            if has_fragments
+            else None
         )
-        self._listings = MetadataReader(
-            source, settings, superblock.directory_table_start, end, section="directory table"
+        self.exports = (
+            Table(
+                source,
+                settings,
+                EXPORT_REF,
+                superblock.export_table_start,
+                superblock.inode_count,
+                section="export table",
+            )
+            if superblock.export_table_start != NO_TABLE
+            else None
         )
-        self._ids = self._rows(superblock.id_table_start, superblock.id_count * ID.size, "id table")
-        fragments = self._rows(
-            superblock.fragment_table_start, superblock.fragment_count * FRAGMENT_ENTRY.size, "fragment table"
-        )
-        self._data = DataReader(source, settings, superblock.block_size, fragments)
         has_xattrs = superblock.xattr_table_start != NO_TABLE
-        self._xattrs = XattrReader(source, settings, superblock.xattr_table_start) if has_xattrs else None
-
-    def _rows(self, list_start: int, size: int, section: str) -> bytes:
-        if not size:
-            return b""
-        if size > self._source.size * 2048:  # metadata cannot be compressed further than that
-            raise CorruptImageError(f"{size} bytes of rows", section=section, offset=list_start)
-        settings = settings_for(self.superblock.compressor, self.superblock.block_size)
-        if settings is None:
-            raise UnsupportedImageError("compressed with what cannot be read here")
-        return read_rows(self._source, settings, list_start, size, section=section)
+        self.xattr_table = XattrReader(source, settings, superblock.xattr_table_start) if has_xattrs else None
+        self.data = DataReader(source, settings, superblock.block_size, self.inodes, self.fragments)
+        self._ids: array[int] | None = None
+        self._root: Inode | None = None
 
     @property
     def compressor_name(self) -> str:
@@ -150,10 +124,21 @@ class SquashfsImage:
 
     @property
     def root(self) -> ImagePath:
-        """The root directory."""
-        return ImagePath(self, b"", self.read_inode(self.superblock.root_ref))
+        """The root directory.
 
-    def __truediv__(self, name: str | bytes) -> ImagePath:
+        Raises:
+            CorruptImageError: There is no inode where it should be, or that of something else.
+        """
+        if self._root is None:
+            inode = self.read_inode(self.superblock.root_ref)
+            if inode.kind is not Kind.DIRECTORY:
+                raise CorruptImageError(
+                    f"leads to a {inode.kind.name.lower()}, not to a directory", section="superblock", field="root_ref"
+                )
+            self._root = inode
+        return ImagePath(self, b"", self._root.ref, self._root)
+
+    def __truediv__(self, name: str | bytes | os.PathLike[str]) -> ImagePath:
         """Give a path in the image: `image / "etc" / "passwd"`."""
         return self.root / name
 
@@ -167,6 +152,20 @@ class SquashfsImage:
             What a tar cannot hold and was left out, a line each: sockets.
         """
         return to_tar(self.root, output)
+
+    def extract(
+        self, destination: str | os.PathLike[str], paths: Iterable[str | bytes | os.PathLike[str]] = ()
+    ) -> list[str]:
+        """Write the image, or some of its paths, into a directory of the host; see `reader.extract.extract`.
+
+        Args:
+            destination: A directory that is empty or does not exist yet.
+            paths: What to extract; everything by default.
+
+        Returns:
+            What could not be restored, a line each.
+        """
+        return extract(self.root, destination, paths)
 
     def close(self) -> None:
         """Close the file, if we opened it."""
@@ -184,16 +183,19 @@ class SquashfsImage:
 
     def read_inode(self, ref: int) -> Inode:
         """Read the inode at a metadata reference."""
-        return read_inode(self._inodes, ref, self.superblock.block_size, self._source.size)
+        return read_inode(self.inodes, ref, self.superblock.block_size)
 
-    def names(self, inode: Inode) -> Iterator[tuple[bytes, int]]:
-        """Yield a directory's names with the references of their inodes."""
-        for name in read_names(self._listings, inode):
-            yield name.name, name.ref
+    def names(self, inode: Inode) -> Iterator[Name]:
+        """Yield a directory's entries."""
+        return read_names(self.listings, inode)
+
+    def find(self, inode: Inode, name: bytes) -> Name | None:
+        """Look one name up in a directory."""
+        return find_name(self.listings, self.inodes, inode, name)
 
     def blocks(self, inode: Inode) -> Iterator[bytes]:
         """Yield a file's content block by block."""
-        return self._data.blocks(inode)
+        return self.data.blocks(inode)
 
     def id(self, index: int) -> int:
         """Give the user or group id of a row of the id table.
@@ -201,201 +203,19 @@ class SquashfsImage:
         Raises:
             CorruptImageError: There is no such row.
         """
-        if (index + 1) * ID.size > len(self._ids):
-            raise CorruptImageError(f"row {index} is not in the table", section="id table")
-        return ID.unpack(self._ids, index * ID.size).value
+        ids = self._ids
+        if ids is None:  # at most 65535 of them, and each inode asks for two
+            table = self.ids
+            ids = array("I", b"".join(map(table.block, range(table.block_count))))
+            if sys.byteorder == "big":
+                ids.byteswap()
+            self._ids = ids
+        if index >= len(ids):
+            raise CorruptImageError(f"row {index} of {len(ids)}", section="id table")
+        return ids[index]
 
     def xattrs(self, inode: Inode) -> dict[bytes, bytes]:
         """Give an inode's extended attributes."""
-        if inode.xattr_index == NO_XATTRS or self._xattrs is None:
+        if inode.xattr_index == NO_XATTRS or self.xattr_table is None:
             return {}
-        return self._xattrs.read(inode.xattr_index)
-
-
-class ImagePath:
-    """A path in an image, which may or may not exist; made by `SquashfsImage` and by `/`.
-
-    Attributes:
-        path: From the image's root, b"" for the root itself.
-    """
-
-    __slots__ = ("_image", "_inode", "path")
-
-    def __init__(self, image: SquashfsImage, path: bytes, inode: Inode | None) -> None:
-        """Take what the path leads to, or None for nothing."""
-        self._image = image
-        self._inode = inode
-        self.path = path
-
-    @property
-    def name(self) -> str:
-        """The last component."""
-        return os.fsdecode(self.path.rpartition(b"/")[2])
-
-    @property
-    def inode(self) -> Inode:
-        """What the path leads to, symlinks not followed.
-
-        Raises:
-            PathNotFoundError: Nothing.
-        """
-        if self._inode is None:
-            raise PathNotFoundError(f"{printable(self.path)}: there is no such path in the image")
-        return self._inode
-
-    def __truediv__(self, name: str | bytes) -> ImagePath:
-        """Go down by one or more names, through symlinks to directories."""
-        raw = name.encode("utf-8", "surrogateescape") if isinstance(name, str) else name
-        here = self
-        for part in raw.split(b"/"):
-            if part in (b"", b"."):
-                continue
-            path = here.path + b"/" + part if here.path else part
-            folder = here.resolve() if here.is_symlink() else here
-            here = ImagePath(self._image, path, folder.child(part))
-        return here
-
-    joinpath = __truediv__
-
-    def child(self, name: bytes) -> Inode | None:
-        """Look one name up; None where there is none, or this is no directory."""
-        if self._inode is None or self._inode.kind is not Kind.DIRECTORY:
-            return None
-        for found, ref in self._image.names(self._inode):
-            if found == name:
-                return self._image.read_inode(ref)
-            if found > name:  # "sorted by unsigned bytes"
-                return None
-        return None
-
-    def __repr__(self) -> str:
-        return f"ImagePath({printable(self.path)!r})"
-
-    def exists(self) -> bool:
-        """Tell whether the path leads to anything, symlinks not followed."""
-        return self._inode is not None
-
-    def is_dir(self) -> bool:
-        """Tell whether it is a directory, symlinks not followed."""
-        return self._inode is not None and self._inode.kind is Kind.DIRECTORY
-
-    def is_file(self) -> bool:
-        """Tell whether it is a regular file, symlinks not followed."""
-        return self._inode is not None and self._inode.kind is Kind.FILE
-
-    def is_symlink(self) -> bool:
-        """Tell whether it is a symlink."""
-        return self._inode is not None and self._inode.kind is Kind.SYMLINK
-
-    def iterdir(self) -> Iterator[ImagePath]:
-        """Yield what is in a directory, in the order of the image.
-
-        Raises:
-            ImageError: It is no directory.
-        """
-        if self.inode.kind is not Kind.DIRECTORY:
-            raise ImageError(f"{printable(self.path)} is no directory")
-        for name, ref in self._image.names(self.inode):
-            path = self.path + b"/" + name if self.path else name
-            yield ImagePath(self._image, path, self._image.read_inode(ref))
-
-    def walk(self) -> Iterator[ImagePath]:
-        """Yield this path and all below it, each directory before what is in it.
-
-        Raises:
-            PathNotFoundError: There is no such path.
-            CorruptImageError: A directory is inside itself.
-        """
-        first = ImagePath(self._image, self.path, self.inode)
-        waiting: list[tuple[Iterator[ImagePath], int]] = [(iter([first]), -1)]
-        above: set[int] = set()
-        while waiting:
-            rows, ref = waiting[-1]
-            here = next(rows, None)
-            if here is None:
-                waiting.pop()
-                above.discard(ref)
-                continue
-            yield here
-            if here.is_dir():
-                if here.inode.ref in above or len(waiting) > _DEPTH_LIMIT:
-                    raise CorruptImageError(f"{printable(here.path)} is inside itself", section="directory table")
-                above.add(here.inode.ref)
-                waiting.append((here.iterdir(), here.inode.ref))
-
-    def resolve(self) -> ImagePath:
-        """Follow symlinks, all inside the image, until there is none.
-
-        Raises:
-            PathNotFoundError: A symlink leads to nothing.
-            ImageError: There are more than 40 of them.
-        """
-        left = self.path.split(b"/")[::-1] if self.path else []
-        stack = [self._image.root]
-        steps = 0
-        while left:
-            part = left.pop()
-            if part in (b"", b"."):
-                continue
-            if part == b"..":
-                stack = stack[:-1] or stack  # the root is its own parent
-                continue
-            folder = stack[-1]
-            path = folder.path + b"/" + part if folder.path else part
-            here = ImagePath(self._image, path, folder.child(part))
-            if here.is_symlink():
-                steps += 1
-                if steps > _SYMLINK_STEPS:
-                    raise ImageError(f"{printable(self.path)}: more than {_SYMLINK_STEPS} symlinks")
-                if here.inode.target.startswith(b"/"):
-                    del stack[1:]
-                left += here.inode.target.split(b"/")[::-1]
-                continue
-            stack.append(here)
-        if not stack[-1].exists():
-            raise PathNotFoundError(
-                f"{printable(self.path)}: leads to {printable(stack[-1].path)}, which does not exist"
-            )
-        return stack[-1]
-
-    def readlink(self) -> bytes:
-        """Give a symlink's target."""
-        if not self.is_symlink():
-            raise ImageError(f"{printable(self.path)} is no symlink")
-        return self.inode.target
-
-    def stat(self) -> Stat:
-        """Give the inode's attributes, symlinks not followed."""
-        inode, image = self.inode, self._image
-        header = inode.header
-        size = inode.listing_size + 3 if inode.kind is Kind.DIRECTORY else inode.size
-        return Stat(
-            header.mode & 0o7777 | _FILE_TYPES[inode.kind],
-            header.number,
-            inode.nlink,
-            image.id(header.uid_index),
-            image.id(header.gid_index),
-            size,
-            header.mtime,
-            device_number(*inode.device) if inode.device is not None else 0,
-        )
-
-    @property
-    def xattrs(self) -> dict[bytes, bytes]:
-        """The extended attributes, by full name."""
-        return self._image.xattrs(self.inode)
-
-    def blocks(self) -> Iterator[bytes]:
-        """Yield a file's content block by block, symlinks followed."""
-        target = self.resolve() if self.is_symlink() else self
-        if target.inode.kind is not Kind.FILE:
-            raise ImageError(f"{printable(self.path)} is no regular file")
-        return self._image.blocks(target.inode)
-
-    def read_bytes(self) -> bytes:
-        """Give a file's content."""
-        return b"".join(self.blocks())
-
-    def read_text(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Give a file's content as text."""
-        return self.read_bytes().decode(encoding, errors)
+        return self.xattr_table.read(inode.xattr_index)

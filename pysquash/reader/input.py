@@ -1,6 +1,6 @@
 """Reader: the file that an image is read from.
 
-In: a path, or a seekable binary file. Out: bytes at a position, exactly as many as asked for.
+In: a path, or a seekable binary file. Out: bytes at a position.
 Rules kept here: a read past the end is an error of ours; threads may read at the same time.
 Not here: what the bytes mean.
 """
@@ -12,7 +12,7 @@ import os
 import threading
 from typing import BinaryIO
 
-from pysquash.errors import CorruptImageError
+from pysquash.errors import CorruptImageError, OptionError
 
 __all__ = ["Input", "InputTarget"]
 
@@ -34,13 +34,25 @@ class Input:
             offset: The byte in it at which the image starts.
 
         Raises:
-            OSError: The file cannot be opened.
+            OSError: The file cannot be opened, or has no positions.
+            OptionError: The offset is below 0.
         """
-        self._is_ours = isinstance(target, str | os.PathLike)
-        self._file: BinaryIO = open(target, "rb") if isinstance(target, str | os.PathLike) else target  # noqa: SIM115
+        if offset < 0:
+            raise OptionError(f"an image's offset must be 0 or more, not {offset}")
         self._offset = offset
         self._lock = threading.Lock()
-        self.size = self._file.seek(0, io.SEEK_END) - offset
+        self._is_ours = isinstance(target, str | os.PathLike)
+        # Unbuffered, since blocks are cached where they are decompressed.
+        self._file: BinaryIO = (
+            open(target, "rb", buffering=0) if isinstance(target, str | os.PathLike) else target  # noqa: SIM115
+        )
+        # Of our own file only: what another object says of its descriptor need not be where its bytes are (see gzip).
+        self._has_pread = self._is_ours and hasattr(os, "pread")
+        try:
+            self.size = self._file.seek(0, io.SEEK_END) - offset
+        except BaseException:
+            self.close()
+            raise
 
     def read(self, start: int, size: int, *, section: str) -> bytes:
         """Read exactly `size` bytes.
@@ -55,12 +67,30 @@ class Input:
         """
         if start < 0 or start + size > self.size:
             raise CorruptImageError(f"{size} bytes wanted, the file has {self.size}", section=section, offset=start)
-        with self._lock:
-            self._file.seek(self._offset + start)
-            data = self._file.read(size)
+        data = self._read(start, size)
         if len(data) != size:
             raise CorruptImageError(f"{size} bytes wanted, {len(data)} read", section=section, offset=start)
         return data
+
+    def read_at_most(self, start: int, size: int) -> bytes:
+        """Read `size` bytes, or what there is of them."""
+        return self._read(start, min(size, self.size - start)) if 0 <= start < self.size else b""
+
+    def _read(self, start: int, size: int) -> bytes:
+        data = self._read_once(start, size)
+        while 0 < len(data) < size:  # a raw file may give less than asked for
+            more = self._read_once(start + len(data), size - len(data))
+            if not more:
+                break
+            data += more
+        return data
+
+    def _read_once(self, start: int, size: int) -> bytes:
+        if self._has_pread:
+            return os.pread(self._file.fileno(), size, self._offset + start)
+        with self._lock:
+            self._file.seek(self._offset + start)
+            return self._file.read(size)
 
     def close(self) -> None:
         """Close what we opened."""

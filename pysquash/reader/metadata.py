@@ -2,25 +2,25 @@
 
 In: a table's place in the image. Out: bytes at a metadata reference, across blocks.
 On disk: "Metadata blocks".
-Rules kept here: a block decompresses to at most 8192 bytes; blocks lie between the table's start and its end; few are
+Rules kept here: a block decompresses to 1 to 8192 bytes; blocks lie between the table's start and its end; few are
 kept in memory.
 Not here: the records (inodes, directories, xattrs); tables with a location list (tables).
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
-from pysquash.compression.base import CompressorSettings, block_codec
+from pysquash.compression.base import CompressorSettings, block_decoder
 from pysquash.errors import CorruptImageError
 from pysquash.format.constants import METADATA_SIZE
 from pysquash.format.records import METADATA_HEADER
 from pysquash.format.words import split_metadata_word
+from pysquash.reader.cache import Cache
 from pysquash.reader.input import Input
 
 __all__ = ["Cursor", "MetadataReader", "read_block"]
 
-_KEPT_COUNT = 64
+_KEPT_COUNT = 128
+_LONGEST = METADATA_HEADER.size + METADATA_SIZE
 
 
 def read_block(source: Input, settings: CompressorSettings, start: int, *, section: str) -> tuple[bytes, int]:
@@ -33,23 +33,38 @@ def read_block(source: Input, settings: CompressorSettings, start: int, *, secti
         section: What errors name.
 
     Returns:
-        Its uncompressed bytes, and the absolute byte behind it.
+        Its uncompressed bytes, at least one, and the absolute byte behind it.
+
+    Raises:
+        CorruptImageError: There is no block, or none that makes sense.
     """
-    word = METADATA_HEADER.unpack(source.read(start, METADATA_HEADER.size, section=section)).value
-    size, is_raw = split_metadata_word(word)
+    chunk = source.read_at_most(start, _LONGEST)  # one read for the header and what follows
+    if len(chunk) <= METADATA_HEADER.size:
+        raise CorruptImageError(f"no block, the file has {source.size} bytes", section=section, offset=start)
+    size, is_raw = split_metadata_word(METADATA_HEADER.unpack(chunk).value)
     if not 1 <= size <= METADATA_SIZE:
         raise CorruptImageError(f"a metadata block of {size} bytes", section=section, offset=start)
-    stored = source.read(start + METADATA_HEADER.size, size, section=section)
+    stored = chunk[METADATA_HEADER.size : METADATA_HEADER.size + size]
+    if len(stored) != size:
+        raise CorruptImageError(f"{size} bytes wanted, the file has {source.size}", section=section, offset=start)
     if is_raw:
         return stored, start + METADATA_HEADER.size + size
     try:
-        return block_codec(settings).decompress(stored, METADATA_SIZE), start + METADATA_HEADER.size + size
+        plain = block_decoder(settings).decompress(stored, METADATA_SIZE)
     except ValueError as error:
         raise CorruptImageError(f"cannot be decompressed: {error}", section=section, offset=start) from error
+    if not plain:
+        raise CorruptImageError("a metadata block decompresses to nothing", section=section, offset=start)
+    return plain, start + METADATA_HEADER.size + size
 
 
 class MetadataReader:
-    """One table of metadata blocks: inodes, directories, or keys and values of xattrs."""
+    """One table of metadata blocks: inodes, directories, or keys and values of xattrs.
+
+    Attributes:
+        section: What errors name.
+        size_limit: Uncompressed bytes that the table cannot exceed.
+    """
 
     def __init__(self, source: Input, settings: CompressorSettings, start: int, end: int, *, section: str) -> None:
         """Take the table's place; nothing is read yet.
@@ -66,7 +81,10 @@ class MetadataReader:
         self._start = start
         self._end = end
         self.section = section
-        self._kept: OrderedDict[int, tuple[bytes, int]] = OrderedDict()
+        self.size_limit = max(0, end - start) // (METADATA_HEADER.size + 1) * METADATA_SIZE
+        self._kept: Cache[int, tuple[bytes, int]] = Cache(_KEPT_COUNT)
+        # The block used last, as one tuple, which threads take and put whole: most records are beside the one before.
+        self._last: tuple[int, tuple[bytes, int]] = (-1, (b"", 0))
 
     def block(self, block_start: int) -> tuple[bytes, int]:
         """Give an uncompressed block and where the next one starts, both from the table's start.
@@ -74,23 +92,25 @@ class MetadataReader:
         Raises:
             CorruptImageError: There is no such block, or it is damaged.
         """
+        last_start, found = self._last
+        if last_start == block_start:
+            return found
         kept = self._kept.get(block_start)
         if kept is None:
             start = self._start + block_start
             if not self._start <= start < self._end:
                 raise CorruptImageError(f"no block starts at {block_start}", section=self.section, offset=start)
             data, end = read_block(self._source, self._settings, start, section=self.section)
-            kept = self._kept[block_start] = (data, end - self._start)
-            while len(self._kept) > _KEPT_COUNT:
-                try:
-                    self._kept.popitem(last=False)
-                except KeyError:  # another thread was faster
-                    break
+            kept = (data, end - self._start)
+            self._kept.put(block_start, kept)
+        self._last = (block_start, kept)
         return kept
 
 
 class Cursor:
     """A place in a metadata stream that moves on as it is read."""
+
+    __slots__ = ("_data", "_next", "_offset", "_reader", "_start")
 
     def __init__(self, reader: MetadataReader, block_start: int, offset: int) -> None:
         """Stand at a metadata reference.
@@ -99,12 +119,39 @@ class Cursor:
             CorruptImageError: The offset is not inside the block.
         """
         self._reader = reader
+        self._start = block_start
         self._data, self._next = reader.block(block_start)
         self._offset = offset
         if offset > len(self._data):
             raise CorruptImageError(
-                f"offset {offset} in a block of {len(self._data)} bytes", section=reader.section, offset=block_start
+                f"offset {offset} in the block of {len(self._data)} bytes at {block_start} of the table",
+                section=reader.section,
             )
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where the cursor stands: a block's start and the byte inside it, to make another cursor of."""
+        return self._start, self._offset
+
+    def peek(self, size: int) -> tuple[bytes, int]:
+        """Give a buffer and the byte in it at which the next `size` bytes are, without moving on.
+
+        Hot loops unpack right there; a copy is made only where the bytes straddle blocks.
+
+        Raises:
+            CorruptImageError: The table ends before that many.
+        """
+        if self._offset + size <= len(self._data):
+            return self._data, self._offset
+        there = Cursor(self._reader, self._start, self._offset)
+        return there.read(size), 0
+
+    def skip(self, size: int) -> None:
+        """Move on by what `peek` gave."""
+        self._offset += size
+        while self._offset > len(self._data):
+            self._offset -= len(self._data)
+            self._move_on()
 
     def read(self, size: int) -> bytes:
         """Take the next bytes, on into the following blocks.
@@ -119,8 +166,21 @@ class Cursor:
         parts = [data[offset:]]
         size -= len(parts[0])
         while size:
-            self._data, self._next = self._reader.block(self._next)
+            self._move_on()
             parts.append(self._data[:size])
             self._offset = len(parts[-1])
             size -= self._offset
         return b"".join(parts)
+
+    def rest_of_block(self) -> bytes:
+        """Take what is left of the block that the cursor stands in, or the whole next one where nothing is."""
+        if self._offset == len(self._data):
+            self._move_on()
+            self._offset = 0
+        data, offset = self._data, self._offset
+        self._offset = len(data)
+        return data[offset:] if offset else data
+
+    def _move_on(self) -> None:
+        self._start = self._next
+        self._data, self._next = self._reader.block(self._next)

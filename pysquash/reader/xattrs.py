@@ -2,7 +2,8 @@
 
 In: an inode's row of the xattr id table. Out: full names and values.
 On disk: "Xattr table".
-Rules kept here: a value is at most 64 KiB; one out of line is followed once, and is itself in line.
+Rules kept here: a value is at most 64 KiB, as Linux has it; one out of line is followed once, and is itself in line;
+attributes in a name space that the format does not have are passed over, as Linux does.
 """
 
 from __future__ import annotations
@@ -12,21 +13,28 @@ from pysquash.errors import CorruptImageError
 from pysquash.format.constants import XATTR_PREFIXES
 from pysquash.format.records import XATTR_ENTRY, XATTR_ID, XATTR_REF, XATTR_TABLE, XATTR_VALUE
 from pysquash.format.words import XATTR_OUT_OF_LINE, split_metadata_ref
+from pysquash.reader.cache import Cache
 from pysquash.reader.input import Input
 from pysquash.reader.metadata import Cursor, MetadataReader
-from pysquash.reader.tables import read_rows
+from pysquash.reader.tables import Table
 
 __all__ = ["XattrReader"]
 
 _VALUE_LIMIT = 65536
 _SET_LIMIT = 65536
+_SET_SIZE_LIMIT = 64 << 20
+"""Bytes of one inode's values: a thousand of the longest. What refers to a value that is held already takes nothing."""
+_PREFIX_MASK = 0xFF
+_KEPT_COUNT = 64
+_KEPT_SIZE = 4096
+"""Bytes of a set that is kept in memory: one that many inodes share, such as a label, is short."""
 
 
 class XattrReader:
     """The xattr table of an image that has one."""
 
     def __init__(self, source: Input, settings: CompressorSettings, table_start: int) -> None:
-        """Read the table's header and its rows.
+        """Read the table's header.
 
         Args:
             source: The image.
@@ -34,13 +42,11 @@ class XattrReader:
             table_start: What the superblock says.
         """
         section = "xattr id table"
-        header = XATTR_TABLE.unpack(source.read(table_start, XATTR_TABLE.size, section=section))
+        self.header = XATTR_TABLE.unpack(source.read(table_start, XATTR_TABLE.size, section=section))
         list_start = table_start + XATTR_TABLE.size
-        if header.id_count * XATTR_ID.size > source.size * 2048:
-            raise CorruptImageError(f"{header.id_count} rows", section=section, offset=table_start, field="id_count")
-        self._rows = read_rows(source, settings, list_start, header.id_count * XATTR_ID.size, section=section)
-        self._count = header.id_count
-        self._stream = MetadataReader(source, settings, header.start, table_start, section="xattr table")
+        self.rows = Table(source, settings, XATTR_ID, list_start, self.header.id_count, section=section)
+        self.stream = MetadataReader(source, settings, self.header.start, table_start, section="xattr table")
+        self._kept: Cache[int, dict[bytes, bytes]] = Cache(_KEPT_COUNT)
 
     def read(self, index: int) -> dict[bytes, bytes]:
         """Give the attributes of one row, full names and values.
@@ -48,24 +54,38 @@ class XattrReader:
         Raises:
             CorruptImageError: There is no such row, or it leads nowhere.
         """
-        if index >= self._count:
-            raise CorruptImageError(f"row {index} of {self._count}", section="xattr id table", field="xattr_index")
-        row = XATTR_ID.unpack(self._rows, index * XATTR_ID.size)
+        found = self._kept.get(index)
+        if found is None:
+            found = self._read(index)
+            if sum(map(len, found.values())) < _KEPT_SIZE:
+                self._kept.put(index, found)
+        return dict(found)
+
+    def _read(self, index: int) -> dict[bytes, bytes]:
+        row = self.rows[index]
         if row.xattr_count > _SET_LIMIT:
             raise CorruptImageError(f"{row.xattr_count} attributes", section="xattr id table", field="xattr_count")
-        cursor = Cursor(self._stream, *split_metadata_ref(row.ref))
+        cursor = Cursor(self.stream, *split_metadata_ref(row.ref))
         found = {}
+        shared: dict[int, bytes] = {}  # a value that a whole set refers to is read, and held, once
+        size = 0
         for _ in range(row.xattr_count):
             key = XATTR_ENTRY.unpack(cursor.read(XATTR_ENTRY.size))
-            prefix_number = key.type & ~XATTR_OUT_OF_LINE
-            if prefix_number >= len(XATTR_PREFIXES):
-                raise CorruptImageError(f"type is {key.type:#x}", section="xattr table", field="type")
-            name = XATTR_PREFIXES[prefix_number] + cursor.read(key.name_size)
+            suffix = cursor.read(key.name_size)
             value = self._value(cursor)
             if key.type & XATTR_OUT_OF_LINE:
                 ref = XATTR_REF.unpack(value).value
-                value = self._value(Cursor(self._stream, *split_metadata_ref(ref)))
-            found[name] = value
+                if ref not in shared:
+                    shared[ref] = self._value(Cursor(self.stream, *split_metadata_ref(ref)))
+                    size += len(shared[ref])
+                value = shared[ref]
+            else:
+                size += len(value)
+            if size > _SET_SIZE_LIMIT:
+                raise CorruptImageError(f"values of {size} bytes and more in one set", section="xattr table")
+            prefix_number = key.type & _PREFIX_MASK
+            if prefix_number < len(XATTR_PREFIXES):
+                found[XATTR_PREFIXES[prefix_number] + suffix] = value
         return found
 
     def _value(self, cursor: Cursor) -> bytes:

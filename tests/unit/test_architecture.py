@@ -39,6 +39,8 @@ ONLY_IN = {
     "zstandard": {"compression"},
     "isal": {"compression"},
     "bz2": {"compression"},
+    "lz4": {"compression"},
+    "lzallright": {"compression"},
     "lzma": {"compression"},
     "zlib": {"compression", "sources"},  # sources: Adler-32 sums a tar header
     "click": {"cli"},

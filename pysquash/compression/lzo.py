@@ -1,0 +1,119 @@
+"""Compression: lzo blocks, which in SquashFS are bare LZO1X streams.
+
+Needs the package lzallright, which is optional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lzallright import LZOCompressor, LZOError
+
+from pysquash.compression.base import CompressorSettings
+from pysquash.format.constants import CompressorId
+
+__all__ = ["Codec"]
+
+_SUSPICIOUS_RATIO = 4
+_RUN = 255
+"""Bytes of output that each zero byte within a long length stands for: the only way to a ratio above 11."""
+
+
+class Codec:
+    """A `BlockCodec` of LZO1X streams."""
+
+    id = CompressorId.LZO
+
+    def __init__(self, settings: CompressorSettings) -> None:
+        """Keep one compressor's memory for all blocks of this thread."""
+        del settings
+        self._compressor = LZOCompressor()
+
+    def options(self) -> bytes | None:
+        """Give None: Linux reads the streams of all algorithms the same way, and has no use for options."""
+        return None
+
+    def compress(self, blocks: Sequence[bytes]) -> list[bytes]:
+        """Compress each block."""
+        return [self._compressor.compress(block) for block in blocks]
+
+    def decompress(self, stored: bytes, size_limit: int) -> bytes:
+        """Decompress one stream.
+
+        The package makes its buffer as large as the stream asks for. So where a stream could ask for much, how much it
+        does is counted first.
+        """
+        if stored.count(0) * _RUN > _SUSPICIOUS_RATIO * size_limit:
+            _check_size(stored, size_limit)
+        try:
+            plain = self._compressor.decompress(stored, size_limit)
+        except LZOError as error:
+            raise ValueError(f"lzo: {error}") from error
+        if len(plain) > size_limit:
+            raise ValueError(f"the stream holds {len(plain)} bytes, {size_limit} are allowed")
+        return plain
+
+
+def _check_size(stored: bytes, size_limit: int) -> None:
+    """Add up what each instruction of a stream puts out.
+
+    Raises:
+        ValueError: It is more than the limit, or the stream ends within an instruction.
+
+    Source: "LZO stream format as understood by Linux' LZO decompressor" in the kernel's documentation.
+    """
+    try:
+        size = _plain_size(stored, size_limit)
+    except IndexError:
+        raise ValueError("lzo: the stream ends early") from None
+    if size > size_limit:
+        raise ValueError(f"the stream holds more than {size_limit} bytes")
+
+
+def _plain_size(stored: bytes, size_limit: int) -> int:
+    at = size = 0
+    literals = 0  # how many the instruction before was followed by: 0 to 3, or 4 for a run of its own
+    if stored[0] > 17:
+        literals = min(stored[0] - 17, 4)
+        size = stored[0] - 17
+        at = 1 + size
+    while size <= size_limit:
+        instruction = stored[at]
+        at += 1
+        if instruction < 16 and literals == 0:
+            length, at = _length(stored, at, instruction, 15)
+            size += 3 + length
+            at += 3 + length
+            literals = 4
+            continue
+        if instruction < 16:
+            size += 3 if literals == 4 else 2
+            state = instruction
+            at += 1
+        elif instruction < 64:
+            mask = 7 if instruction < 32 else 31
+            length, at = _length(stored, at, instruction & mask, mask)
+            state = stored[at]
+            if instruction & ~7 == 16 and state < 4 and stored[at + 1] == 0:
+                return size  # the end marker
+            size += 2 + length
+            at += 2
+        else:
+            size += 3 + (instruction >> 5 & 1) if instruction < 128 else 5 + (instruction >> 5 & 3)
+            state = instruction
+            at += 1
+        literals = state & 3
+        size += literals
+        at += literals
+    return size
+
+
+def _length(stored: bytes, at: int, short: int, mask: int) -> tuple[int, int]:
+    """Read a length that goes on in further bytes where it is 0."""
+    if short:
+        return short, at
+    length = mask
+    while not stored[at]:
+        length += _RUN
+        at += 1
+    return length + stored[at], at + 1

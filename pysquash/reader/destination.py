@@ -1,0 +1,275 @@
+"""Reader: the directory that an image is extracted into, and that nothing leaves.
+
+In: names in the image's order, each directory before what is in it. Out: directories, files, links and special files of
+the host.
+Rules kept here: every name is made relative to the descriptor of its directory, is new, and is never followed; a
+directory is open while names are made in it, and nobody else may enter it until it has its attributes.
+Not here: what is written, and in what order (extract); systems without such descriptors (destination_by_path).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from pysquash.errors import printable
+from pysquash.reader.destination_by_path import PathTree
+from pysquash.reader.restore import Attributes, NewFile, Shortfalls, refuse_no_id, restore, set_xattrs
+from pysquash.tree.entry import Kind
+
+__all__ = ["Destination", "open_destination"]
+
+_OPEN_COUNT = 64
+"""Directories that are open at the same time; those farther up are closed and opened again from below."""
+
+
+class Destination(Protocol):
+    """Makes names. Each path is the image's, of one that is not there yet, in a directory that is."""
+
+    def directory(self, path: bytes, attributes: Attributes) -> None:
+        """Make a directory, b"" being the destination itself; it gets its attributes when it is left."""
+        ...
+
+    def file(self, path: bytes) -> NewFile:
+        """Make an empty file."""
+        ...
+
+    def symlink(self, path: bytes, target: bytes, attributes: Attributes) -> None:
+        """Make a symlink."""
+        ...
+
+    def special(self, path: bytes, kind: Kind, device: tuple[int, int] | None, attributes: Attributes) -> None:
+        """Make a device, a fifo or a socket."""
+        ...
+
+    def link(self, path: bytes, first: bytes) -> None:
+        """Make another name of what is at the path `first`."""
+        ...
+
+    def leave_all(self) -> None:
+        """Give the directories that are still open their attributes."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open."""
+        ...
+
+
+@contextlib.contextmanager
+def open_destination(path: str | os.PathLike[str], shortfalls: Shortfalls) -> Iterator[Destination]:
+    """Make or open an empty directory.
+
+    Args:
+        path: Where.
+        shortfalls: Takes what the host does not allow.
+
+    Raises:
+        FileExistsError: There is something in it, or it is something else.
+        OSError: It is a symlink, or cannot be made.
+    """
+    place = Path(path)  # which drops a slash at the end: behind one, a symlink would be followed
+    if place.is_symlink():
+        raise FileExistsError(f"{place} is a symlink: nothing is extracted through it")
+    with contextlib.suppress(FileExistsError):
+        place.mkdir(0o700)
+    if not place.is_dir():
+        raise FileExistsError(f"{place} is there already, and is no directory")
+    if any(place.iterdir()):
+        raise FileExistsError(f"{place} is not empty")
+    tree: Destination
+    if _HAS_DESCRIPTORS:
+        descriptor = os.open(place, _DIRECTORY_FLAGS)
+        with contextlib.suppress(OSError):
+            os.chmod(descriptor, 0o700)
+        tree = _DescriptorTree(descriptor, shortfalls)
+    else:
+        tree = PathTree(place, shortfalls)
+    try:
+        yield tree
+        tree.leave_all()
+    finally:
+        tree.close()
+
+
+_HAS_DESCRIPTORS = {os.open, os.mkdir, os.symlink, os.link, os.chown, os.utime} <= os.supports_dir_fd
+_DIRECTORY_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+
+_SPECIAL_TYPES = {
+    Kind.BLOCK_DEVICE: stat.S_IFBLK,
+    Kind.CHARACTER_DEVICE: stat.S_IFCHR,
+    Kind.SOCKET: stat.S_IFSOCK,
+}
+
+
+class _Folder:
+    """A directory that is being filled.
+
+    Attributes:
+        path: In the image.
+        descriptor: Open, or -1 where it was closed for want of descriptors.
+        identity: Device and inode number, by which it is known again.
+        attributes: What it gets in the end; None for the destination until the image's root is named.
+    """
+
+    __slots__ = ("attributes", "descriptor", "identity", "path")
+
+    def __init__(self, path: bytes, descriptor: int, attributes: Attributes | None) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.attributes = attributes
+        self.identity = _identity(descriptor)
+
+
+class _DescriptorTree:
+    """A `Destination` of directory descriptors: from the destination down to where names are being made."""
+
+    def __init__(self, descriptor: int, shortfalls: Shortfalls) -> None:
+        self._shortfalls = shortfalls
+        self._root = _Folder(b"", descriptor, None)
+        self._stack = [self._root]
+
+    def directory(self, path: bytes, attributes: Attributes) -> None:
+        if not path:
+            self._root.attributes = attributes
+            return
+        folder, name = self._enter(path)
+        with _named(path):
+            os.mkdir(name, 0o700, dir_fd=folder)
+            made = os.open(name, _DIRECTORY_FLAGS, dir_fd=folder)
+        self._stack.append(_Folder(path, made, attributes))
+        far = self._stack[-_OPEN_COUNT] if len(self._stack) > _OPEN_COUNT else self._root
+        if far is not self._root and far.descriptor >= 0:
+            os.close(far.descriptor)
+            far.descriptor = -1
+
+    def file(self, path: bytes) -> NewFile:
+        folder, name = self._enter(path)
+        with _named(path):
+            descriptor = os.open(name, _FILE_FLAGS, 0o600, dir_fd=folder)
+        return NewFile(descriptor, descriptor)
+
+    def symlink(self, path: bytes, target: bytes, attributes: Attributes) -> None:
+        folder, name = self._enter(path)
+        with _named(path):
+            os.symlink(target, name, dir_fd=folder)
+        self._restore_name(folder, name, path, attributes)
+        if attributes.xattrs:
+            place = f"/proc/self/fd/{folder}/".encode() + name
+            set_xattrs(os.fsdecode(place), path, attributes, self._shortfalls, follow_symlinks=False)
+
+    def special(self, path: bytes, kind: Kind, device: tuple[int, int] | None, attributes: Attributes) -> None:
+        folder, name = self._enter(path)
+        number = os.makedev(*device) if device is not None else 0
+        try:
+            if kind is Kind.FIFO:
+                os.mkfifo(name, 0o600, dir_fd=folder)
+            else:
+                os.mknod(name, _SPECIAL_TYPES[kind] | 0o600, number, dir_fd=folder)
+        except OSError as error:
+            self._shortfalls.note(f"a {kind.name.lower().replace('_', ' ')}", path, error)
+            return
+        if not hasattr(os, "O_PATH"):
+            self._restore_name(folder, name, path, attributes, attributes.mode)
+            return
+        # Nothing special is opened, which might wake a device up: this descriptor is of its name only.
+        descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=folder)
+        try:
+            restore(f"/proc/self/fd/{descriptor}", path, attributes, self._shortfalls)
+        finally:
+            os.close(descriptor)
+
+    def link(self, path: bytes, first: bytes) -> None:
+        folder, name = self._enter(path)
+        first_folder, _, first_name = first.rpartition(b"/")
+        with _named(path), self._opened(first_folder) as descriptor:
+            os.link(first_name, name, src_dir_fd=descriptor, dst_dir_fd=folder, follow_symlinks=False)
+
+    def leave_all(self) -> None:
+        """Give the directories that are still open their attributes."""
+        while len(self._stack) > 1:
+            self._leave()
+        if self._root.attributes is not None:
+            restore(self._root.descriptor, b"", self._root.attributes, self._shortfalls)
+
+    def close(self) -> None:
+        """Close what is open."""
+        for folder in self._stack:
+            if folder.descriptor >= 0:
+                os.close(folder.descriptor)
+                folder.descriptor = -1
+
+    def _restore_name(
+        self, folder: int, name: bytes, path: bytes, attributes: Attributes, mode: int | None = None
+    ) -> None:
+        """Give owner, mode and time to what cannot be opened."""
+        try:
+            refuse_no_id(attributes)
+            os.chown(name, attributes.uid, attributes.gid, dir_fd=folder, follow_symlinks=False)
+        except OSError as error:
+            self._shortfalls.note("the owner", path, error)
+        try:
+            if mode is not None:
+                os.chmod(name, mode & 0o777, dir_fd=folder, follow_symlinks=False)
+            os.utime(name, (attributes.mtime, attributes.mtime), dir_fd=folder, follow_symlinks=False)
+        except (OSError, NotImplementedError) as error:
+            self._shortfalls.note("mode and time", path, error if isinstance(error, OSError) else str(error))
+
+    def _enter(self, path: bytes) -> tuple[int, bytes]:
+        """Leave directories until in the path's own: its descriptor, and the path's last component."""
+        parent, _, name = path.rpartition(b"/")
+        while self._stack[-1].path != parent:
+            self._leave()
+        return self._stack[-1].descriptor, name
+
+    def _leave(self) -> None:
+        folder = self._stack.pop()
+        try:
+            parent = self._stack[-1]
+            if parent.descriptor < 0:
+                parent.descriptor = os.open("..", _DIRECTORY_FLAGS, dir_fd=folder.descriptor)
+                if _identity(parent.descriptor) != parent.identity:
+                    raise OSError(f"{printable(parent.path)} was moved while it was extracted")
+            if folder.attributes is not None:
+                restore(folder.descriptor, folder.path, folder.attributes, self._shortfalls)
+        finally:
+            os.close(folder.descriptor)
+
+    @contextlib.contextmanager
+    def _opened(self, path: bytes) -> Iterator[int]:
+        """Open a directory that was made, from the nearest that is open."""
+        for folder in reversed(self._stack):
+            is_above = not folder.path or path == folder.path or path.startswith(folder.path + b"/")
+            if is_above and folder.descriptor >= 0:
+                break
+        descriptor = folder.descriptor
+        is_ours = False
+        try:
+            for name in path[len(folder.path) :].split(b"/"):
+                if name:
+                    below = os.open(name, _DIRECTORY_FLAGS, dir_fd=descriptor)
+                    if is_ours:
+                        os.close(descriptor)
+                    descriptor, is_ours = below, True
+            yield descriptor
+        finally:
+            if is_ours:
+                os.close(descriptor)
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
+@contextlib.contextmanager
+def _named(path: bytes) -> Iterator[None]:
+    """Give an error of the system the whole path: relative to a descriptor, it has the last component only."""
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, printable(path)) from error

@@ -1,0 +1,146 @@
+"""Reader: gives what was extracted its attributes, and keeps account of what could not be given.
+
+In: an open file or directory of the host, and what the image says of it. Out: owner, xattrs, mode and times; lines that
+say what was not allowed.
+Rules kept here: the owner first, because changing it takes set-ID bits and capabilities away; set-ID bits only where
+the owner is the image's; the time last.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from pysquash.errors import printable
+
+if TYPE_CHECKING:
+    from pysquash.reader.path import ImagePath
+
+__all__ = ["Attributes", "NewFile", "Shortfalls", "refuse_no_id", "restore", "set_xattrs"]
+
+_SET_ID = stat.S_ISUID | stat.S_ISGID
+_NO_ID = 0xFFFF_FFFF
+"""What means "leave as it is" where an owner is changed, so no file can be given to it."""
+
+
+class Attributes(NamedTuple):
+    """What the image says of an inode.
+
+    Attributes:
+        mode: Permission bits.
+        uid: Owner.
+        gid: Group.
+        mtime: Seconds since 1970.
+        xattrs: By full name.
+    """
+
+    mode: int
+    uid: int
+    gid: int
+    mtime: int
+    xattrs: dict[bytes, bytes]
+
+    @classmethod
+    def of(cls, here: ImagePath) -> Attributes:
+        """Take them from an inode."""
+        inode, image = here.inode, here.image
+        owner, group = image.id(inode.uid_index), image.id(inode.gid_index)
+        return cls(inode.mode & 0o7777, owner, group, inode.mtime, image.xattrs(inode))
+
+
+class NewFile(NamedTuple):
+    """An empty file that was made.
+
+    Attributes:
+        descriptor: Open for writing.
+        target: What to give attributes to: the descriptor, or the path once that is closed.
+    """
+
+    descriptor: int
+    target: int | str
+
+
+class Shortfalls:
+    """What could not be restored, counted by what and why; any thread may add."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self._lock = threading.Lock()
+        self._found: dict[tuple[str, str], tuple[int, bytes]] = {}
+
+    def note(self, what: str, path: bytes, error: OSError | str) -> None:
+        """Count one.
+
+        Args:
+            what: What was not done, as the start of a sentence: "the owner".
+            path: Where.
+            error: Why.
+        """
+        why = error if isinstance(error, str) else error.strerror or str(error)
+        with self._lock:
+            count, first = self._found.get((what, why), (0, path))
+            self._found[what, why] = (count + 1, min(first, path))
+
+    def lines(self) -> list[str]:
+        """Say it, a line for each what and why."""
+        return [
+            f"{printable(first)}: {what} could not be restored: {why}"
+            + (f" (and {count - 1} more)" if count > 1 else "")
+            for (what, why), (count, first) in sorted(self._found.items())
+        ]
+
+
+def restore(target: int | str, path: bytes, attributes: Attributes, shortfalls: Shortfalls) -> None:
+    """Give an open file or directory its attributes.
+
+    Args:
+        target: A descriptor, or a path that is sure to be no symlink.
+        path: In the image, for the account.
+        attributes: What the image says.
+        shortfalls: Takes what is not allowed.
+    """
+    mode = attributes.mode
+    try:
+        if not hasattr(os, "chown"):
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        refuse_no_id(attributes)
+        os.chown(target, attributes.uid, attributes.gid)
+    except OSError as error:
+        shortfalls.note("the owner", path, error)
+        if mode & _SET_ID:
+            mode &= ~_SET_ID
+            shortfalls.note("a set-ID bit", path, "it would be that of another owner")
+    if attributes.xattrs:
+        set_xattrs(target, path, attributes, shortfalls)
+    try:
+        os.chmod(target, mode)
+        os.utime(target, (attributes.mtime, attributes.mtime))
+    except OSError as error:
+        shortfalls.note("mode and time", path, error)
+
+
+def refuse_no_id(attributes: Attributes) -> None:
+    """See that owner and group are what a file can belong to.
+
+    Raises:
+        OSError: They are not.
+    """
+    if _NO_ID in (attributes.uid, attributes.gid):
+        raise OSError(errno.EINVAL, f"nothing can belong to {_NO_ID}")
+
+
+def set_xattrs(
+    target: int | str, path: bytes, attributes: Attributes, shortfalls: Shortfalls, *, follow_symlinks: bool = True
+) -> None:
+    """Set extended attributes, where the host has them."""
+    if not hasattr(os, "setxattr"):
+        shortfalls.note("extended attributes", path, "Python has no way to set them on this system")
+        return
+    for name, value in attributes.xattrs.items():
+        try:
+            os.setxattr(target, name, value, follow_symlinks=follow_symlinks)
+        except OSError as error:
+            shortfalls.note(f"the extended attribute {printable(name)}", path, error)
