@@ -10,12 +10,17 @@ from pysquash.errors import (
     MergeError,
     NotSquashfsError,
     OptionError,
+    PathIsDirectoryError,
+    PathNotDirectoryError,
     PathNotFoundError,
     SourceError,
     SquashfsError,
     UnsupportedEntryError,
     UnsupportedImageError,
 )
+from pysquash.format.rules import Rule
+from pysquash.fsck.check import check
+from pysquash.fsck.findings import Finding
 from pysquash.options import Limits, WriterOptions
 from pysquash.reader.image import SquashfsImage
 from pysquash.report import Report
@@ -24,6 +29,7 @@ from pysquash.squashfs_writer import SquashfsWriter
 __all__ = [
     "CorruptImageError",
     "Difference",
+    "Finding",
     "ImageError",
     "InputError",
     "LimitError",
@@ -31,8 +37,11 @@ __all__ = [
     "MergeError",
     "NotSquashfsError",
     "OptionError",
+    "PathIsDirectoryError",
+    "PathNotDirectoryError",
     "PathNotFoundError",
     "Report",
+    "Rule",
     "SourceError",
     "SquashfsError",
     "SquashfsImage",
@@ -42,6 +51,7 @@ __all__ = [
     "WriterOptions",
     "__version__",
     "build",
+    "check",
     "diff",
     "tar2squashfs",
 ]

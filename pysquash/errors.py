@@ -123,16 +123,22 @@ class CorruptImageError(ImageError):
     """The image breaks a rule of the format.
 
     Attributes:
+        text: What is wrong, without where.
         section: The part of the image: superblock, inode table, directory table, ...
+        rule: The name of the rule, as in `format.rules.Rule` and as `pysquash check` has it.
         offset: The byte in the image where the offending value stands, or None.
         field: The offending field's name, or None.
     """
 
-    def __init__(self, message: str, *, section: str, offset: int | None = None, field: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, section: str, rule: str, offset: int | None = None, field: str | None = None
+    ) -> None:
         at = f" at byte {offset}" if offset is not None else ""
         of = f", {field}" if field else ""
         super().__init__(f"{section}{at}{of}: {message}")
+        self.text = message
         self.section = section
+        self.rule = rule
         self.offset = offset
         self.field = field
 

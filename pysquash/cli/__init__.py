@@ -11,8 +11,10 @@ import click
 from pysquash import __version__
 from pysquash.cli.build import build
 from pysquash.cli.cat import cat
+from pysquash.cli.check import check
 from pysquash.cli.console import guarded
 from pysquash.cli.diff import diff
+from pysquash.cli.extract import extract
 from pysquash.cli.info import info
 from pysquash.cli.ls import ls
 from pysquash.cli.stat import stat
@@ -27,7 +29,7 @@ def commands() -> None:
     """Turn container layers into SquashFS images, and look into such images."""
 
 
-for command in (build, ls, cat, stat, info, tar, diff):
+for command in (build, ls, cat, stat, extract, tar, check, diff, info):
     commands.add_command(command)
 
 

@@ -17,6 +17,7 @@ from typing import Protocol, cast
 
 from pysquash.errors import UnsupportedImageError
 from pysquash.format.constants import CompressorId
+from pysquash.format.rules import Rule
 from pysquash.options import WriterOptions
 
 __all__ = ["BlockCodec", "BlockDecoder", "CompressorSettings", "block_codec", "block_decoder", "settings_for"]
@@ -51,6 +52,21 @@ class BlockDecoder(Protocol):
 
         Raises:
             ValueError: The block is damaged, or larger than that.
+        """
+        ...
+
+    def faults(self, stored: bytes, window_limit: int) -> list[tuple[Rule, str]]:
+        """Tell why a block that can be decompressed here may not be elsewhere.
+
+        Args:
+            stored: What `decompress` took.
+            window_limit: Bytes of window or dictionary that a block may ask for.
+
+        Returns:
+            The rules that it breaks, and how.
+
+        Raises:
+            ValueError: The block is damaged.
         """
         ...
 

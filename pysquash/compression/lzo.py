@@ -11,6 +11,7 @@ from lzallright import LZOCompressor, LZOError
 
 from pysquash.compression.base import CompressorSettings
 from pysquash.format.constants import CompressorId
+from pysquash.format.rules import Rule
 
 __all__ = ["Codec"]
 
@@ -52,6 +53,11 @@ class Codec:
         if len(plain) > size_limit:
             raise ValueError(f"the stream holds {len(plain)} bytes, {size_limit} are allowed")
         return plain
+
+    def faults(self, stored: bytes, window_limit: int) -> list[tuple[Rule, str]]:
+        """Find nothing: a stream asks for nothing."""
+        del stored, window_limit
+        return []
 
 
 def _check_size(stored: bytes, size_limit: int) -> None:

@@ -11,8 +11,17 @@ from collections.abc import Sequence
 
 from pysquash.compression.base import CompressorSettings
 from pysquash.format.constants import METADATA_SIZE, CompressorId
+from pysquash.format.rules import Rule
 
 __all__ = ["Codec"]
+
+_FLAGS_OFFSET = 7
+"""Where a stream's check is: behind the magic number and an unused byte."""
+
+_CHECKS = {0: "none", 1: "CRC32", 4: "CRC64", 10: "SHA-256"}
+_KERNEL_CHECKS = (0, 1)
+_BLOCK_HEADER_OFFSET = 12
+_LZMA2 = 0x21
 
 _MEMORY_LIMIT = 64 << 20
 """Enough for a dictionary of 1 MiB, the largest block, many times over."""
@@ -46,3 +55,37 @@ class Codec:
         if not decoder.eof or len(plain) > size_limit:
             raise ValueError(f"the stream does not end within {size_limit} bytes")
         return plain
+
+    def faults(self, stored: bytes, window_limit: int) -> list[tuple[Rule, str]]:
+        """Look at the stream's check, and at the dictionary that its block asks for."""
+        faults = []
+        check = stored[_FLAGS_OFFSET] & 0x0F
+        if check not in _KERNEL_CHECKS:
+            text = f"an xz stream has the check {_CHECKS.get(check, check)}, not CRC32 or none"
+            faults.append((Rule.XZ_CHECK, text))
+        size = _dictionary_size(stored)
+        if size > window_limit:
+            text = f"an xz stream asks for a dictionary of {size}, {window_limit} are allowed"
+            faults.append((Rule.XZ_DICTIONARY, text))
+        return faults
+
+
+def _dictionary_size(stored: bytes) -> int:
+    """Find the dictionary in the header of a stream's first block.
+
+    Source: "Block Header" and "LZMA2" in the .xz file format.
+    """
+    flags = stored[_BLOCK_HEADER_OFFSET + 1]
+    at = _BLOCK_HEADER_OFFSET + 2
+    for is_there in (flags & 0x40, flags & 0x80):  # compressed and uncompressed size, of seven bits a byte
+        if is_there:
+            while stored[at] & 0x80:
+                at += 1
+            at += 1
+    for _ in range((flags & 3) + 1):
+        filter_id, property_size = stored[at], stored[at + 1]
+        if filter_id == _LZMA2:
+            bits = stored[at + 2]
+            return (2 | bits & 1) << (bits // 2 + 11)
+        at += 2 + property_size
+    return 0

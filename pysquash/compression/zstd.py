@@ -13,11 +13,16 @@ import zstandard
 from pysquash.compression.base import CompressorSettings
 from pysquash.format.constants import CompressorId
 from pysquash.format.records import ZSTD_OPTIONS
+from pysquash.format.rules import Rule
 
 __all__ = ["Codec"]
 
 _DEFAULT_LEVEL = 3
 _LEVEL_WITHOUT_OPTIONS = 15
+_BLOCK_HEADER_SIZE, _CHECKSUM_SIZE = 3, 4
+_REPEATED = 1
+"""The block type of which one byte is stored, and the size says how often it is meant."""
+
 _BATCHES = "multi_compress_to_buffer" in zstandard.backend_features
 
 
@@ -52,3 +57,24 @@ class Codec:
             return self._decompressor.decompress(stored, max_output_size=size_limit)
         except zstandard.ZstdError as error:
             raise ValueError(str(error)) from error
+
+    def faults(self, stored: bytes, window_limit: int) -> list[tuple[Rule, str]]:
+        """Look at the frame's window, and for bytes behind the frame."""
+        try:
+            parameters = zstandard.get_frame_parameters(stored)
+            end = zstandard.frame_header_size(stored)
+        except zstandard.ZstdError as error:
+            raise ValueError(str(error)) from error
+        faults = []
+        if parameters.window_size > window_limit:
+            text = f"a zstd frame asks for a window of {parameters.window_size}, {window_limit} are allowed"
+            faults.append((Rule.ZSTD_WINDOW, text))
+        is_last = False
+        while not is_last:  # a block header has three bits and a size; a block of one repeated byte is one byte long
+            header = int.from_bytes(stored[end : end + _BLOCK_HEADER_SIZE], "little")
+            is_last, kind, size = bool(header & 1), header >> 1 & 3, header >> 3
+            end += _BLOCK_HEADER_SIZE + (1 if kind == _REPEATED else size)
+        end += _CHECKSUM_SIZE if parameters.has_checksum else 0
+        if end != len(stored):
+            faults.append((Rule.ZSTD_TRAILING, f"{len(stored) - end} bytes follow the zstd frame"))
+        return faults

@@ -15,6 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import construct
 
 from pysquash.errors import CorruptImageError
+from pysquash.format.rules import Rule
 
 __all__ = ["Codec", "joined_pack", "joined_unpack"]
 
@@ -93,6 +94,7 @@ class Codec(Generic[Record]):
             raise CorruptImageError(
                 f"{self.record.__name__} needs {self.size} bytes at {offset}, there are {len(buffer)} in all",
                 section=self.section,
+                rule=Rule.RECORD,
             ) from None
         return self.record._make(fields)
 

@@ -18,6 +18,7 @@ from pysquash.compression.base import CompressorSettings, block_decoder
 from pysquash.errors import CorruptImageError
 from pysquash.format.constants import NO_FRAGMENT
 from pysquash.format.records import DATA_WORD, FragmentEntry
+from pysquash.format.rules import Rule
 from pysquash.format.words import DATA_RAW, split_data_word
 from pysquash.reader.cache import Cache
 from pysquash.reader.inodes import Inode, Place
@@ -168,9 +169,8 @@ class DataReader:
             yield Extent(hole_start, end - hole_start, 0, 0)
         if end < size:
             if inode.fragment_index == NO_FRAGMENT:
-                raise CorruptImageError(
-                    f"{size - end} bytes are in no block", section="inode table", field="fragment_index"
-                )
+                text = f"{size - end} bytes are in no block"
+                raise CorruptImageError(text, section="inode table", rule=Rule.BLOCK_LIST, field="fragment_index")
             yield Extent(end, size - end, 0, _TAIL)
 
     # --- the bytes ---------------------------------------------------------------------------------------------------
@@ -202,28 +202,39 @@ class DataReader:
             return self.tail(inode, extent.size)
         plain = self.block(extent.start, extent.word)
         if len(plain) != extent.size:
-            raise CorruptImageError(
-                f"a block holds {len(plain)} bytes, not {extent.size}", section="data", offset=extent.start
-            )
+            text = f"a block holds {len(plain)} bytes, not {extent.size}"
+            raise CorruptImageError(text, section="data", rule=Rule.DATA_LENGTH, offset=extent.start)
         return plain
 
-    def block(self, start: int, word: int) -> bytes:
+    def stored_block(self, start: int, word: int, rule: Rule = Rule.DATA_SIZE) -> tuple[bytes, bool]:
+        """Give a data or fragment block as it is stored, and whether that is raw.
+
+        Args:
+            start: Absolute byte in the image.
+            word: Its DATA_WORD.
+            rule: What its size has to keep.
+        """
+        size, is_raw = split_data_word(word)
+        if not 1 <= size <= self.block_size:
+            raise CorruptImageError(f"a block of {size} bytes", section="data", rule=rule, offset=start)
+        return self._source.read(start, size, section="data", rule=Rule.DATA_RANGE), is_raw
+
+    def block(self, start: int, word: int, rule: Rule = Rule.DATA_SIZE) -> bytes:
         """Give a data or fragment block, of whatever size up to block_size.
 
         Args:
             start: Absolute byte in the image.
             word: Its DATA_WORD.
+            rule: What its stored size has to keep.
         """
-        size, is_raw = split_data_word(word)
-        if not 1 <= size <= self.block_size:
-            raise CorruptImageError(f"a block of {size} bytes", section="data", offset=start)
-        stored = self._source.read(start, size, section="data")
+        stored, is_raw = self.stored_block(start, word, rule)
         if is_raw:
             return stored
         try:
             return block_decoder(self._settings).decompress(stored, self.block_size)
         except ValueError as error:
-            raise CorruptImageError(f"cannot be decompressed: {error}", section="data", offset=start) from error
+            text = f"cannot be decompressed: {error}"
+            raise CorruptImageError(text, section="data", rule=Rule.DECOMPRESSION, offset=start) from error
 
     def tail(self, inode: Inode, size: int) -> bytes:
         """Give the tail of a file, out of its fragment block."""
@@ -233,6 +244,7 @@ class DataReader:
             raise CorruptImageError(
                 f"a tail of {size} bytes at {offset} in a fragment block of {len(block)}",
                 section="inode table",
+                rule=Rule.FRAGMENT_RANGE,
                 field="fragment_offset",
             )
         return block[offset : offset + size]
@@ -242,10 +254,9 @@ class DataReader:
         block = self._kept.get(index)
         if block is None:
             if self._fragments is None:
-                raise CorruptImageError(
-                    f"fragment {index}, and there is no table", section="inode table", field="fragment_index"
-                )
+                text = f"fragment {index}, and there is no table"
+                raise CorruptImageError(text, section="inode table", rule=Rule.FRAGMENT_INDEX, field="fragment_index")
             row = self._fragments[index]
-            block = self.block(row.start, row.size_word)
+            block = self.block(row.start, row.size_word, Rule.FRAGMENT_SIZE)
             self._kept.put(index, block)
         return block

@@ -16,10 +16,11 @@ from pysquash.errors import CorruptImageError, printable
 from pysquash.format.codec import joined_unpack
 from pysquash.format.constants import HEADER_ENTRY_COUNT, METADATA_SIZE
 from pysquash.format.records import DIRECTORY_ENTRY, DIRECTORY_HEADER, DIRECTORY_INDEX
+from pysquash.format.rules import Rule
 from pysquash.reader.inodes import Inode
 from pysquash.reader.metadata import Cursor, MetadataReader
 
-__all__ = ["Name", "find_name", "read_names"]
+__all__ = ["IndexRow", "Name", "find_name", "read_index", "read_names"]
 
 _NAME_LIMIT = 256
 """Bytes of a name. No program can look 256 up, but Linux and unsquashfs list them."""
@@ -46,17 +47,96 @@ class Name(NamedTuple):
     ref: int
 
 
-def read_names(listings: MetadataReader, inode: Inode) -> Iterator[Name]:
-    """Yield a directory's entries.
+class IndexRow(NamedTuple):
+    """One row of a directory's index.
+
+    Attributes:
+        position: Byte of a header, from the listing's start.
+        block_start: Metadata block in which that header starts.
+        name: The first name behind the header.
+    """
+
+    position: int
+    block_start: int
+    name: bytes
+
+
+def read_names(
+    listings: MetadataReader, inode: Inode, position: int = 0, block_start: int | None = None
+) -> Iterator[Name]:
+    """Yield a directory's entries, all of them or from one header on.
+
+    Reads whole blocks, and unpacks in them: this runs once a name.
 
     Args:
         listings: The directory table.
         inode: A directory's.
+        position: Byte of a header, from the listing's start.
+        block_start: Metadata block in which that header starts; None for the listing's own.
 
     Raises:
         CorruptImageError: The listing is cut short, or a count, a size or a name in it is not as it may be.
     """
-    return _read_from(listings, inode, 0, inode.listing_block_start, inode.listing_offset)
+    left = inode.listing_size - position
+    if left <= 0:
+        return
+    block_start = inode.listing_block_start if block_start is None else block_start
+    # All of the listing's blocks but the last are full, so its byte `position` is so far into one of them.
+    offset = (inode.listing_offset + position) % METADATA_SIZE if position else inode.listing_offset
+    cursor = Cursor(listings, block_start, offset)
+    header_size, entry_size = DIRECTORY_HEADER.size, DIRECTORY_ENTRY.size
+    unpack_entry = _unpack_entry
+    buffer, at, count = b"", 0, 0
+    while left > 0 or count:
+        if len(buffer) - at < _RUN_SIZE_LIMIT and len(buffer) - at < left:
+            buffer, at = _refilled(cursor, buffer, at, left), 0
+        if not count:
+            if left < header_size:
+                raise _corrupt(f"{left} bytes are left, a header is {header_size}", "listing_size")
+            last_index, run_block, base_number = _unpack_header(buffer, at)
+            if last_index >= HEADER_ENTRY_COUNT:
+                raise _corrupt(f"a header with {last_index + 1} entries", "last_index", Rule.HEADER_COUNT)
+            count, run_ref = last_index + 1, run_block << 16
+            at += header_size
+            left -= header_size
+            continue
+        if left <= entry_size:
+            raise _corrupt("a header counts more entries than the listing holds", "last_index")
+        inode_offset, delta, entry_type, last_name_index = unpack_entry(buffer, at)
+        at += entry_size
+        end = at + last_name_index + 1
+        name = buffer[at:end]
+        left -= entry_size + last_name_index + 1
+        if last_name_index >= _NAME_LIMIT:
+            raise _corrupt(f"a name of {last_name_index + 1} bytes", "last_name_index", Rule.NAME_SIZE)
+        if left < 0:
+            raise _corrupt(f"a name of {last_name_index + 1} bytes, which ends behind the listing", "last_name_index")
+        if b"/" in name or b"\0" in name or name == b"." or name == b"..":
+            raise _corrupt(f"the name {printable(name)!r}, which may not be one", "name", Rule.NAME_CHARACTERS)
+        at = end
+        count -= 1
+        yield Name(name, entry_type, base_number + delta, run_ref | inode_offset)
+
+
+def read_index(inodes: MetadataReader, inode: Inode) -> Iterator[IndexRow]:
+    """Yield the rows of a directory's index, none for most.
+
+    Args:
+        inodes: The inode table, which holds it.
+        inode: A directory's.
+
+    Raises:
+        CorruptImageError: A name is too long, or the inode table ends.
+    """
+    if not inode.index_count:
+        return
+    cursor = Cursor(inodes, *inode.rows_place)
+    for _ in range(inode.index_count):
+        row = DIRECTORY_INDEX.unpack(cursor.read(DIRECTORY_INDEX.size))
+        if row.last_name_index >= _NAME_LIMIT:
+            text = f"a name of {row.last_name_index + 1} bytes in the index"
+            raise _corrupt(text, "last_name_index", Rule.DIRECTORY_INDEX)
+        yield IndexRow(row.listing_position, row.block_start, cursor.read(row.last_name_index + 1))
 
 
 def find_name(listings: MetadataReader, inodes: MetadataReader, inode: Inode, name: bytes) -> Name | None:
@@ -72,78 +152,22 @@ def find_name(listings: MetadataReader, inodes: MetadataReader, inode: Inode, na
         The entry, or None where there is none.
 
     Raises:
-        CorruptImageError: As for `read_names`.
+        CorruptImageError: As for `read_names` and `read_index`.
     """
     position, block_start = 0, inode.listing_block_start
-    if inode.index_count:
-        position, block_start = _indexed_start(inodes, inode, name)
-    # All of the listing's blocks but the last are full, so its byte `position` is so far into one of them.
-    offset = (inode.listing_offset + position) % METADATA_SIZE if position else inode.listing_offset
-    for found in _read_from(listings, inode, position, block_start, offset):
+    for row in read_index(inodes, inode):  # to the last header whose first name is not behind the one looked for
+        if row.name > name:
+            break
+        if row.position > inode.listing_size:
+            text = f"an index row names byte {row.position} of {inode.listing_size}"
+            raise _corrupt(text, "listing_position", Rule.DIRECTORY_INDEX)
+        position, block_start = row.position, row.block_start
+    for found in read_names(listings, inode, position, block_start):
         if found.name == name:
             return found
         if found.name > name:  # names are sorted by their unsigned bytes
             return None
     return None
-
-
-def _indexed_start(inodes: MetadataReader, inode: Inode, name: bytes) -> tuple[int, int]:
-    """Find the last header whose first name is not behind the one looked for: (position, block_start)."""
-    position, block_start = 0, inode.listing_block_start
-    cursor = Cursor(inodes, *inode.rows_place)
-    for _ in range(inode.index_count):
-        row = DIRECTORY_INDEX.unpack(cursor.read(DIRECTORY_INDEX.size))
-        if row.last_name_index >= _NAME_LIMIT:
-            raise _corrupt(f"a name of {row.last_name_index + 1} bytes in the index", "last_name_index")
-        if cursor.read(row.last_name_index + 1) > name:
-            break
-        if row.listing_position > inode.listing_size:
-            raise _corrupt(
-                f"an index row names byte {row.listing_position} of {inode.listing_size}", "listing_position"
-            )
-        position, block_start = row.listing_position, row.block_start
-    return position, block_start
-
-
-def _read_from(listings: MetadataReader, inode: Inode, position: int, block_start: int, offset: int) -> Iterator[Name]:
-    """Yield the entries from one header on.
-
-    Reads whole blocks, and unpacks in them: once a name.
-    """
-    left = inode.listing_size - position
-    if left <= 0:
-        return
-    cursor = Cursor(listings, block_start, offset)
-    header_size, entry_size = DIRECTORY_HEADER.size, DIRECTORY_ENTRY.size
-    unpack_entry = _unpack_entry
-    buffer, at, count = b"", 0, 0
-    while left > 0 or count:
-        if len(buffer) - at < _RUN_SIZE_LIMIT and len(buffer) - at < left:
-            buffer, at = _refilled(cursor, buffer, at, left), 0
-        if not count:
-            if left < header_size:
-                raise _corrupt(f"{left} bytes are left, a header is {header_size}", "listing_size")
-            last_index, run_block, base_number = _unpack_header(buffer, at)
-            if last_index >= HEADER_ENTRY_COUNT:
-                raise _corrupt(f"a header with {last_index + 1} entries", "last_index")
-            count, run_ref = last_index + 1, run_block << 16
-            at += header_size
-            left -= header_size
-            continue
-        if left <= entry_size:
-            raise _corrupt("a header counts more entries than the listing holds", "last_index")
-        inode_offset, delta, entry_type, last_name_index = unpack_entry(buffer, at)
-        at += entry_size
-        end = at + last_name_index + 1
-        name = buffer[at:end]
-        left -= entry_size + last_name_index + 1
-        if left < 0 or last_name_index >= _NAME_LIMIT:
-            raise _corrupt(f"a name of {last_name_index + 1} bytes, which ends behind the listing", "last_name_index")
-        if b"/" in name or b"\0" in name or name == b"." or name == b"..":
-            raise _corrupt(f"the name {printable(name)!r}, which may not be one", "name")
-        at = end
-        count -= 1
-        yield Name(name, entry_type, base_number + delta, run_ref | inode_offset)
 
 
 def _refilled(cursor: Cursor, buffer: bytes, at: int, left: int) -> bytes:
@@ -157,5 +181,5 @@ def _refilled(cursor: Cursor, buffer: bytes, at: int, left: int) -> bytes:
     return b"".join(parts)
 
 
-def _corrupt(text: str, field: str) -> CorruptImageError:
-    return CorruptImageError(text, section="directory table", field=field)
+def _corrupt(text: str, field: str, rule: Rule = Rule.LISTING) -> CorruptImageError:
+    return CorruptImageError(text, section="directory table", rule=rule, field=field)

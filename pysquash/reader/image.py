@@ -18,7 +18,7 @@ from typing import BinaryIO, Self
 from pysquash.compression.base import settings_for
 from pysquash.errors import CorruptImageError
 from pysquash.format.constants import NO_TABLE, NO_XATTRS, CompressorId, SuperblockFlag
-from pysquash.format.records import EXPORT_REF, FRAGMENT_ENTRY, ID
+from pysquash.format.rules import Rule
 from pysquash.reader.archive import to_tar
 from pysquash.reader.data import DataReader
 from pysquash.reader.directories import Name, find_name, read_names
@@ -28,7 +28,7 @@ from pysquash.reader.input import Input, InputTarget
 from pysquash.reader.metadata import MetadataReader
 from pysquash.reader.path import ImagePath, Stat
 from pysquash.reader.superblock import next_start, read_superblock
-from pysquash.reader.tables import Table
+from pysquash.reader.tables import EXPORTS, FRAGMENTS, IDS, Table
 from pysquash.reader.xattrs import XattrReader
 from pysquash.tree.entry import Kind
 
@@ -77,30 +77,16 @@ class SquashfsImage:
         listing_end = next_start(superblock, listing_start)
         self.inodes = MetadataReader(source, settings, inode_start, listing_start, section="inode table")
         self.listings = MetadataReader(source, settings, listing_start, listing_end, section="directory table")
-        self.ids = Table(source, settings, ID, superblock.id_table_start, superblock.id_count, section="id table")
+        self.ids = Table(source, settings, IDS, superblock.id_table_start, superblock.id_count)
         # Older tools point at an empty fragment table instead of saying that there is none.
         has_fragments = superblock.fragment_count and superblock.fragment_table_start != NO_TABLE
         self.fragments = (
-            Table(
-                source,
-                settings,
-                FRAGMENT_ENTRY,
-                superblock.fragment_table_start,
-                superblock.fragment_count,
-                section="fragment table",
-            )
+            Table(source, settings, FRAGMENTS, superblock.fragment_table_start, superblock.fragment_count)
             if has_fragments
             else None
         )
         self.exports = (
-            Table(
-                source,
-                settings,
-                EXPORT_REF,
-                superblock.export_table_start,
-                superblock.inode_count,
-                section="export table",
-            )
+            Table(source, settings, EXPORTS, superblock.export_table_start, superblock.inode_count)
             if superblock.export_table_start != NO_TABLE
             else None
         )
@@ -132,9 +118,8 @@ class SquashfsImage:
         if self._root is None:
             inode = self.read_inode(self.superblock.root_ref)
             if inode.kind is not Kind.DIRECTORY:
-                raise CorruptImageError(
-                    f"leads to a {inode.kind.name.lower()}, not to a directory", section="superblock", field="root_ref"
-                )
+                text = f"leads to a {inode.kind.name.lower()}, not to a directory"
+                raise CorruptImageError(text, section="superblock", rule=Rule.ROOT, field="root_ref")
             self._root = inode
         return ImagePath(self, b"", self._root.ref, self._root)
 
@@ -211,7 +196,7 @@ class SquashfsImage:
                 ids.byteswap()
             self._ids = ids
         if index >= len(ids):
-            raise CorruptImageError(f"row {index} of {len(ids)}", section="id table")
+            raise CorruptImageError(f"row {index} of {len(ids)}", section="id table", rule=Rule.ID_INDEX)
         return ids[index]
 
     def xattrs(self, inode: Inode) -> dict[bytes, bytes]:

@@ -21,6 +21,7 @@ from pysquash.format.records import (
     BASIC_FILE,
     BASIC_IPC,
     BASIC_SYMLINK,
+    DATA_WORD,
     EXTENDED_DEVICE,
     EXTENDED_DIRECTORY,
     EXTENDED_FILE,
@@ -28,6 +29,7 @@ from pysquash.format.records import (
     INODE_HEADER,
     XATTR_INDEX,
 )
+from pysquash.format.rules import Rule
 from pysquash.format.words import split_device_number
 from pysquash.reader.metadata import Cursor, MetadataReader
 from pysquash.tree.entry import Kind
@@ -67,7 +69,7 @@ class Inode:
         sparse: Bytes in holes, as the inode says.
         listing_block_start: Metadata block of a directory's listing.
         listing_offset: Byte of it in that block.
-        listing_size: Bytes of it, without the 3 that the inode adds.
+        listing_size: Bytes of it, without the 3 that the inode adds; less than 0 is as empty as 0, to Linux too.
         index_count: Rows of a directory's index.
         parent_number: Inode number of a directory's parent.
     """
@@ -101,6 +103,12 @@ class Inode:
     def is_extended(self) -> bool:
         """Tell whether the inode is of the extended type."""
         return self.type > EXTENDED
+
+    @property
+    def stored_size(self) -> int:
+        """The bytes of the inode table that it takes, but for a directory's index."""
+        behind_target = XATTR_INDEX.size if self.type is InodeType.EXTENDED_SYMLINK else 0
+        return _LAYOUTS[self.type][-1] + len(self.target) + behind_target + self.block_count * DATA_WORD.size
 
 
 _BODIES: dict[InodeType, Codec[Any]] = {
@@ -144,7 +152,7 @@ def read_inode(table: MetadataReader, ref: int, block_size: int) -> Inode:
     type_number = data[offset] | data[offset + 1] << 8
     layout = _LAYOUTS.get(type_number)
     if layout is None:
-        raise _corrupt(f"type is {type_number}, not 1 to 14", ref, "type")
+        raise _corrupt(f"type is {type_number}, not 1 to 14", ref, "type", Rule.INODE_TYPE)
     inode_type, kind, unpack, size = layout
     data, offset = cursor.peek(size)
     fields = unpack(data, offset)
@@ -156,11 +164,11 @@ def read_inode(table: MetadataReader, ref: int, block_size: int) -> Inode:
         _count_blocks(inode, cursor, block_size)
     elif inode_type is InodeType.BASIC_DIRECTORY:
         inode.listing_block_start, inode.nlink, stored_size, inode.listing_offset, inode.parent_number = body
-        inode.listing_size = max(0, stored_size - 3)  # Linux takes less than 3 for empty, too
+        inode.listing_size = stored_size - 3
     elif inode_type is InodeType.EXTENDED_DIRECTORY:
         inode.nlink, stored_size, inode.listing_block_start, inode.parent_number = body[:4]
         inode.index_count, inode.listing_offset, inode.xattr_index = body[4:]
-        inode.listing_size = max(0, stored_size - 3)
+        inode.listing_size = stored_size - 3
         inode.rows_place = cursor.place
     elif kind is Kind.SYMLINK:
         inode.nlink, inode.size = body
@@ -187,11 +195,11 @@ def _count_blocks(inode: Inode, cursor: Cursor, block_size: int) -> None:
 
 def _read_target(inode: Inode, cursor: Cursor) -> None:
     if inode.size > _TARGET_LIMIT:
-        raise _corrupt(f"a symlink's target of {inode.size} bytes", inode.ref, "target_size")
+        raise _corrupt(f"a symlink's target of {inode.size} bytes", inode.ref, "target_size", Rule.SYMLINK_TARGET)
     inode.target = cursor.read(inode.size)
     if inode.type is InodeType.EXTENDED_SYMLINK:
         inode.xattr_index = XATTR_INDEX.unpack(cursor.read(XATTR_INDEX.size)).value
 
 
-def _corrupt(text: str, ref: int, field: str) -> CorruptImageError:
-    return CorruptImageError(f"{text} (metadata reference {ref:#x})", section="inode table", field=field)
+def _corrupt(text: str, ref: int, field: str, rule: Rule) -> CorruptImageError:
+    return CorruptImageError(f"{text} (metadata reference {ref:#x})", section="inode table", rule=rule, field=field)

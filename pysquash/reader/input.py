@@ -13,6 +13,7 @@ import threading
 from typing import BinaryIO
 
 from pysquash.errors import CorruptImageError, OptionError
+from pysquash.format.rules import Rule
 
 __all__ = ["Input", "InputTarget"]
 
@@ -54,22 +55,25 @@ class Input:
             self.close()
             raise
 
-    def read(self, start: int, size: int, *, section: str) -> bytes:
+    def read(self, start: int, size: int, *, section: str, rule: Rule) -> bytes:
         """Read exactly `size` bytes.
 
         Args:
             start: Byte in the image.
             size: How many.
             section: The part of the image that an error names.
+            rule: The rule that it names.
 
         Raises:
             CorruptImageError: The image ends before that.
         """
         if start < 0 or start + size > self.size:
-            raise CorruptImageError(f"{size} bytes wanted, the file has {self.size}", section=section, offset=start)
+            text = f"{size} bytes wanted, the file has {self.size}"
+            raise CorruptImageError(text, section=section, rule=rule, offset=start)
         data = self._read(start, size)
         if len(data) != size:
-            raise CorruptImageError(f"{size} bytes wanted, {len(data)} read", section=section, offset=start)
+            text = f"{size} bytes wanted, {len(data)} read"
+            raise CorruptImageError(text, section=section, rule=rule, offset=start)
         return data
 
     def read_at_most(self, start: int, size: int) -> bytes:

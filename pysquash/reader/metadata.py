@@ -13,14 +13,41 @@ from pysquash.compression.base import CompressorSettings, block_decoder
 from pysquash.errors import CorruptImageError
 from pysquash.format.constants import METADATA_SIZE
 from pysquash.format.records import METADATA_HEADER
+from pysquash.format.rules import Rule
 from pysquash.format.words import split_metadata_word
 from pysquash.reader.cache import Cache
 from pysquash.reader.input import Input
 
-__all__ = ["Cursor", "MetadataReader", "read_block"]
+__all__ = ["Cursor", "MetadataReader", "read_block", "read_stored_block"]
 
 _KEPT_COUNT = 128
 _LONGEST = METADATA_HEADER.size + METADATA_SIZE
+
+
+def read_stored_block(source: Input, start: int, *, section: str) -> tuple[bytes, bool]:
+    """Read one metadata block as it is stored.
+
+    Args:
+        source: The image.
+        start: Absolute byte of the block's header.
+        section: What errors name.
+
+    Returns:
+        Its bytes without the header, at least one, and whether they are stored raw.
+
+    Raises:
+        CorruptImageError: There is no block, or it is too long.
+    """
+    chunk = source.read_at_most(start, _LONGEST)  # one read for the header and what follows
+    if len(chunk) <= METADATA_HEADER.size:
+        raise _corrupt(f"no block, the file has {source.size} bytes", section, start, Rule.METADATA_REF)
+    size, is_raw = split_metadata_word(METADATA_HEADER.unpack(chunk).value)
+    if not 1 <= size <= METADATA_SIZE:
+        raise _corrupt(f"a metadata block of {size} bytes", section, start, Rule.METADATA_SIZE)
+    stored = chunk[METADATA_HEADER.size : METADATA_HEADER.size + size]
+    if len(stored) != size:
+        raise _corrupt(f"{size} bytes wanted, the file has {source.size}", section, start, Rule.METADATA_SIZE)
+    return stored, is_raw
 
 
 def read_block(source: Input, settings: CompressorSettings, start: int, *, section: str) -> tuple[bytes, int]:
@@ -38,32 +65,27 @@ def read_block(source: Input, settings: CompressorSettings, start: int, *, secti
     Raises:
         CorruptImageError: There is no block, or none that makes sense.
     """
-    chunk = source.read_at_most(start, _LONGEST)  # one read for the header and what follows
-    if len(chunk) <= METADATA_HEADER.size:
-        raise CorruptImageError(f"no block, the file has {source.size} bytes", section=section, offset=start)
-    size, is_raw = split_metadata_word(METADATA_HEADER.unpack(chunk).value)
-    if not 1 <= size <= METADATA_SIZE:
-        raise CorruptImageError(f"a metadata block of {size} bytes", section=section, offset=start)
-    stored = chunk[METADATA_HEADER.size : METADATA_HEADER.size + size]
-    if len(stored) != size:
-        raise CorruptImageError(f"{size} bytes wanted, the file has {source.size}", section=section, offset=start)
+    stored, is_raw = read_stored_block(source, start, section=section)
+    end = start + METADATA_HEADER.size + len(stored)
     if is_raw:
-        return stored, start + METADATA_HEADER.size + size
+        return stored, end
     try:
         plain = block_decoder(settings).decompress(stored, METADATA_SIZE)
     except ValueError as error:
-        raise CorruptImageError(f"cannot be decompressed: {error}", section=section, offset=start) from error
+        raise _corrupt(f"cannot be decompressed: {error}", section, start, Rule.DECOMPRESSION) from error
     if not plain:
-        raise CorruptImageError("a metadata block decompresses to nothing", section=section, offset=start)
-    return plain, start + METADATA_HEADER.size + size
+        raise _corrupt("a metadata block decompresses to nothing", section, start, Rule.DECOMPRESSION)
+    return plain, end
 
 
 class MetadataReader:
     """One table of metadata blocks: inodes, directories, or keys and values of xattrs.
 
     Attributes:
-        section: What errors name.
+        start: Absolute byte of the first block.
+        stored_size: Bytes from there to where no block reaches past.
         size_limit: Uncompressed bytes that the table cannot exceed.
+        section: What errors name.
     """
 
     def __init__(self, source: Input, settings: CompressorSettings, start: int, end: int, *, section: str) -> None:
@@ -78,10 +100,10 @@ class MetadataReader:
         """
         self._source = source
         self._settings = settings
-        self._start = start
-        self._end = end
+        self.start = start
+        self.stored_size = max(0, end - start)
+        self.size_limit = self.stored_size // (METADATA_HEADER.size + 1) * METADATA_SIZE
         self.section = section
-        self.size_limit = max(0, end - start) // (METADATA_HEADER.size + 1) * METADATA_SIZE
         self._kept: Cache[int, tuple[bytes, int]] = Cache(_KEPT_COUNT)
         # The block used last, as one tuple, which threads take and put whole: most records are beside the one before.
         self._last: tuple[int, tuple[bytes, int]] = (-1, (b"", 0))
@@ -97,11 +119,11 @@ class MetadataReader:
             return found
         kept = self._kept.get(block_start)
         if kept is None:
-            start = self._start + block_start
-            if not self._start <= start < self._end:
-                raise CorruptImageError(f"no block starts at {block_start}", section=self.section, offset=start)
+            start = self.start + block_start
+            if block_start >= self.stored_size:
+                raise _corrupt(f"no block starts at {block_start}", self.section, start, Rule.METADATA_REF)
             data, end = read_block(self._source, self._settings, start, section=self.section)
-            kept = (data, end - self._start)
+            kept = (data, end - self.start)
             self._kept.put(block_start, kept)
         self._last = (block_start, kept)
         return kept
@@ -126,6 +148,7 @@ class Cursor:
             raise CorruptImageError(
                 f"offset {offset} in the block of {len(self._data)} bytes at {block_start} of the table",
                 section=reader.section,
+                rule=Rule.METADATA_REF,
             )
 
     @property
@@ -182,5 +205,12 @@ class Cursor:
         return data[offset:] if offset else data
 
     def _move_on(self) -> None:
+        reader = self._reader
+        if self._next >= reader.stored_size:
+            raise _corrupt("the table ends within a record", reader.section, reader.start + self._start, Rule.RECORD)
         self._start = self._next
-        self._data, self._next = self._reader.block(self._next)
+        self._data, self._next = reader.block(self._next)
+
+
+def _corrupt(text: str, section: str, offset: int, rule: Rule) -> CorruptImageError:
+    return CorruptImageError(text, section=section, rule=rule, offset=offset)

@@ -22,6 +22,7 @@ from pysquash.errors import (
     PathNotFoundError,
     printable,
 )
+from pysquash.format.rules import Rule
 from pysquash.format.words import device_number
 from pysquash.reader.file import ContentFile
 from pysquash.reader.glob import matching
@@ -334,9 +335,12 @@ class ImagePath:
             if inode.kind is not Kind.DIRECTORY:
                 continue
             room -= inode.listing_size
-            if inode.ref in seen or room < 0 or len(waiting) > _DEPTH_LIMIT:
-                why = "is in two places" if inode.ref in seen else "has more names below it than there is room for"
-                raise CorruptImageError(f"the directory {here} {why}", section="directory table")
+            if inode.ref in seen:
+                raise _corrupt(here, "is in two places", Rule.DIRECTORY_ONCE)
+            if room < 0:
+                raise _corrupt(here, "has more names below it than the table has room for", Rule.LISTING_OVERLAP)
+            if len(waiting) > _DEPTH_LIMIT:
+                raise _corrupt(here, f"is inside more than {_DEPTH_LIMIT} others", Rule.DEPTH)
             seen.add(inode.ref)
             waiting.append(here.iterdir())
 
@@ -460,6 +464,10 @@ def _raw(name: Segment) -> bytes:
     """Give a path's bytes; a NUL is in no name, so such a path leads to nothing."""
     text = name if isinstance(name, str | bytes) else os.fspath(name)
     return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+
+
+def _corrupt(here: ImagePath, what: str, rule: Rule) -> CorruptImageError:
+    return CorruptImageError(f"the directory {here} {what}", section="directory table", rule=rule)
 
 
 def _joined(parent: bytes, name: bytes) -> bytes:

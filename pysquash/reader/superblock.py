@@ -12,6 +12,7 @@ from __future__ import annotations
 from pysquash.errors import CorruptImageError, NotSquashfsError, UnsupportedImageError
 from pysquash.format.constants import MAGIC, VERSION
 from pysquash.format.records import SUPERBLOCK, Superblock
+from pysquash.format.rules import Rule
 from pysquash.reader.input import Input
 
 __all__ = ["next_start", "read_superblock"]
@@ -30,7 +31,7 @@ def read_superblock(source: Input) -> Superblock:
     """
     if source.size < SUPERBLOCK.size:
         raise NotSquashfsError(f"a file of {max(0, source.size)} bytes is too short for a superblock")
-    superblock = SUPERBLOCK.unpack(source.read(0, SUPERBLOCK.size, section="superblock"))
+    superblock = SUPERBLOCK.unpack(source.read(0, SUPERBLOCK.size, section="superblock", rule=Rule.BYTES_USED))
     if superblock.magic == _SWAPPED_MAGIC:
         raise UnsupportedImageError("a big-endian image, which is of a version before 4.0")
     if superblock.magic != MAGIC:
@@ -39,14 +40,17 @@ def read_superblock(source: Input) -> Superblock:
     if version != VERSION:
         raise UnsupportedImageError(f"version {version[0]}.{version[1]}, not 4.0")
     if superblock.block_log not in _BLOCK_LOGS or superblock.block_size != 1 << superblock.block_log:
-        raise _corrupt(f"is {superblock.block_size}, and its log2 {superblock.block_log}", "block_size")
+        raise _corrupt(
+            f"is {superblock.block_size}, and its log2 {superblock.block_log}", "block_size", Rule.BLOCK_SIZE
+        )
     if superblock.bytes_used > source.size:
-        raise _corrupt(f"is {superblock.bytes_used}, the file has {source.size}", "bytes_used")
+        raise _corrupt(f"is {superblock.bytes_used}, the file has {source.size}", "bytes_used", Rule.BYTES_USED)
     if not SUPERBLOCK.size <= superblock.inode_table_start < superblock.directory_table_start < superblock.bytes_used:
         raise _corrupt(
             f"is {superblock.inode_table_start}, with the directory table at {superblock.directory_table_start} "
             f"and the end at {superblock.bytes_used}",
             "inode_table_start",
+            Rule.TABLE_ORDER,
         )
     return superblock
 
@@ -65,5 +69,5 @@ def next_start(superblock: Superblock, start: int) -> int:
     return min((other for other in starts if other > start), default=start)
 
 
-def _corrupt(text: str, field: str) -> CorruptImageError:
-    return CorruptImageError(text, section="superblock", field=field)
+def _corrupt(text: str, field: str, rule: Rule) -> CorruptImageError:
+    return CorruptImageError(text, section="superblock", rule=rule, field=field)

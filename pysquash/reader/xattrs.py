@@ -8,20 +8,25 @@ attributes in a name space that the format does not have are passed over, as Lin
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 from pysquash.compression.base import CompressorSettings
 from pysquash.errors import CorruptImageError
 from pysquash.format.constants import XATTR_PREFIXES
-from pysquash.format.records import XATTR_ENTRY, XATTR_ID, XATTR_REF, XATTR_TABLE, XATTR_VALUE
+from pysquash.format.records import XATTR_ENTRY, XATTR_REF, XATTR_TABLE, XATTR_VALUE, XattrId
+from pysquash.format.rules import Rule
 from pysquash.format.words import XATTR_OUT_OF_LINE, split_metadata_ref
 from pysquash.reader.cache import Cache
 from pysquash.reader.input import Input
 from pysquash.reader.metadata import Cursor, MetadataReader
-from pysquash.reader.tables import Table
+from pysquash.reader.tables import XATTR_IDS, Table
 
-__all__ = ["XattrReader"]
+__all__ = ["Xattr", "XattrReader"]
 
 _VALUE_LIMIT = 65536
 _SET_LIMIT = 65536
+"""Bytes of a value, and attributes of a set, as in Linux."""
 _SET_SIZE_LIMIT = 64 << 20
 """Bytes of one inode's values: a thousand of the longest. What refers to a value that is held already takes nothing."""
 _PREFIX_MASK = 0xFF
@@ -30,8 +35,36 @@ _KEPT_SIZE = 4096
 """Bytes of a set that is kept in memory: one that many inodes share, such as a label, is short."""
 
 
+class Xattr(NamedTuple):
+    """One attribute as it is stored.
+
+    Attributes:
+        type: The number of its name space, and XATTR_OUT_OF_LINE.
+        suffix: Its name without the name space.
+        value: Its value, wherever that is.
+        stored_size: Bytes that key and value take in the set itself.
+    """
+
+    type: int
+    suffix: bytes
+    value: bytes
+    stored_size: int
+
+    @property
+    def prefix(self) -> bytes | None:
+        """The name space; None where the format has none of this number, which Linux passes over."""
+        number = self.type & _PREFIX_MASK
+        return XATTR_PREFIXES[number] if number < len(XATTR_PREFIXES) else None
+
+
 class XattrReader:
-    """The xattr table of an image that has one."""
+    """The xattr table of an image that has one.
+
+    Attributes:
+        header: What the superblock points at.
+        rows: The xattr id table.
+        stream: Keys and values.
+    """
 
     def __init__(self, source: Input, settings: CompressorSettings, table_start: int) -> None:
         """Read the table's header.
@@ -41,10 +74,11 @@ class XattrReader:
             settings: Its compressor.
             table_start: What the superblock says.
         """
-        section = "xattr id table"
-        self.header = XATTR_TABLE.unpack(source.read(table_start, XATTR_TABLE.size, section=section))
-        list_start = table_start + XATTR_TABLE.size
-        self.rows = Table(source, settings, XATTR_ID, list_start, self.header.id_count, section=section)
+        packed = source.read(table_start, XATTR_TABLE.size, section=XATTR_IDS.section, rule=XATTR_IDS.end_rule)
+        self.header = XATTR_TABLE.unpack(packed)
+        self.rows: Table[XattrId] = Table(
+            source, settings, XATTR_IDS, table_start + XATTR_TABLE.size, self.header.id_count
+        )
         self.stream = MetadataReader(source, settings, self.header.start, table_start, section="xattr table")
         self._kept: Cache[int, dict[bytes, bytes]] = Cache(_KEPT_COUNT)
 
@@ -56,40 +90,52 @@ class XattrReader:
         """
         found = self._kept.get(index)
         if found is None:
-            found = self._read(index)
+            found = {}
+            for each in self.stored_set(index):
+                if each.prefix is not None:
+                    found[each.prefix + each.suffix] = each.value
             if sum(map(len, found.values())) < _KEPT_SIZE:
                 self._kept.put(index, found)
         return dict(found)
 
-    def _read(self, index: int) -> dict[bytes, bytes]:
+    def stored_set(self, index: int) -> Iterator[Xattr]:
+        """Yield the attributes of one row, as they are stored.
+
+        Raises:
+            CorruptImageError: There is no such row, or it leads nowhere.
+        """
         row = self.rows[index]
         if row.xattr_count > _SET_LIMIT:
-            raise CorruptImageError(f"{row.xattr_count} attributes", section="xattr id table", field="xattr_count")
+            raise _corrupt(f"{row.xattr_count} attributes", "xattr_count", Rule.XATTR_SET_SIZE)
         cursor = Cursor(self.stream, *split_metadata_ref(row.ref))
-        found = {}
         shared: dict[int, bytes] = {}  # a value that a whole set refers to is read, and held, once
-        size = 0
+        held_size = 0
         for _ in range(row.xattr_count):
             key = XATTR_ENTRY.unpack(cursor.read(XATTR_ENTRY.size))
             suffix = cursor.read(key.name_size)
-            value = self._value(cursor)
+            value = _value(cursor)
+            stored_size = XATTR_ENTRY.size + len(suffix) + XATTR_VALUE.size + len(value)
             if key.type & XATTR_OUT_OF_LINE:
+                if len(value) != XATTR_REF.size:
+                    raise _corrupt(f"a reference of {len(value)} bytes", "value", Rule.XATTR_OUT_OF_LINE)
                 ref = XATTR_REF.unpack(value).value
                 if ref not in shared:
-                    shared[ref] = self._value(Cursor(self.stream, *split_metadata_ref(ref)))
-                    size += len(shared[ref])
+                    shared[ref] = _value(Cursor(self.stream, *split_metadata_ref(ref)))
+                    held_size += len(shared[ref])
                 value = shared[ref]
             else:
-                size += len(value)
-            if size > _SET_SIZE_LIMIT:
-                raise CorruptImageError(f"values of {size} bytes and more in one set", section="xattr table")
-            prefix_number = key.type & _PREFIX_MASK
-            if prefix_number < len(XATTR_PREFIXES):
-                found[XATTR_PREFIXES[prefix_number] + suffix] = value
-        return found
+                held_size += len(value)
+            if held_size > _SET_SIZE_LIMIT:
+                raise _corrupt(f"values of {held_size} bytes and more in one set", "size", Rule.XATTR_SET_SIZE)
+            yield Xattr(key.type, suffix, value, stored_size)
 
-    def _value(self, cursor: Cursor) -> bytes:
-        size = XATTR_VALUE.unpack(cursor.read(XATTR_VALUE.size)).value
-        if size > _VALUE_LIMIT:
-            raise CorruptImageError(f"a value of {size} bytes", section="xattr table", field="value")
-        return cursor.read(size)
+
+def _value(cursor: Cursor) -> bytes:
+    size = XATTR_VALUE.unpack(cursor.read(XATTR_VALUE.size)).value
+    if size > _VALUE_LIMIT:
+        raise _corrupt(f"a value of {size} bytes", "value", Rule.XATTR_VALUE)
+    return cursor.read(size)
+
+
+def _corrupt(text: str, field: str, rule: Rule) -> CorruptImageError:
+    return CorruptImageError(text, section="xattr table", rule=rule, field=field)

@@ -29,10 +29,11 @@ ALLOWED = {
     "squashfs_writer": {"errors", "options", "report", "sources", "tree", "writer"},
     "api": {"compression", "options", "packing", "report", "sources", "writer"},
     "aio": {"", "compression", "options", "report", "sources", "writer"},
+    "fsck": {"errors", "compression", "format", "reader", "tree"},
     "comparison": {"errors", "reader", "tree"},
-    "cli": {"", "api", "errors", "options", "report", "reader", "comparison"},
+    "cli": {"", "api", "errors", "options", "report", "reader", "fsck", "comparison"},
     "__main__": {"cli"},
-    "__init__": {"api", "comparison", "errors", "options", "reader", "report", "squashfs_writer"},
+    "__init__": {"api", "comparison", "errors", "format", "fsck", "options", "reader", "report", "squashfs_writer"},
 }
 ONLY_IN = {
     "construct": {"format"},

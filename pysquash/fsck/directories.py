@@ -1,0 +1,337 @@
+"""Fsck: the tree: names, and the inodes that they lead to.
+
+In: the root's reference. Out: the number of each inode that was found.
+On disk: "Directory table", "Directory index".
+Rules kept here: each directory is read once, and listings do not overlap, so walking ends in any image.
+Not here: what can be said of one inode by itself (inodes).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pysquash.errors import CorruptImageError, printable
+from pysquash.format.constants import EXTENDED, InodeType
+from pysquash.format.records import DIRECTORY_INDEX
+from pysquash.format.rules import KERNEL, UNSQUASHFS, Rule
+from pysquash.fsck.findings import Findings
+from pysquash.fsck.inodes import InodeChecker
+from pysquash.fsck.metadata import Chain
+from pysquash.reader.directories import Name, read_index, read_names
+from pysquash.reader.inodes import Inode
+from pysquash.reader.metadata import MetadataReader
+from pysquash.tree.entry import Kind
+
+__all__ = ["TreeChecker"]
+
+_SECTION = "directory table"
+_NAME_LIMIT = 255
+_DEPTH_LIMIT = 4096
+_BASIC_TYPES = range(1, EXTENDED + 1)
+_TOLD_BY_THE_CHAIN = (Rule.DECOMPRESSION, Rule.METADATA_SIZE)
+
+
+class _Directory(NamedTuple):
+    """A directory that waits to be read."""
+
+    inode: Inode
+    path: bytes
+    depth: int
+
+
+class _Links(NamedTuple):
+    """An inode that says it has several names, or none, and the first one."""
+
+    inode: Inode
+    path: bytes
+
+
+class TreeChecker:
+    """The directories of an image.
+
+    Attributes:
+        numbers: The reference of each inode that was found, by its number.
+        is_whole: Whether every name could be followed.
+    """
+
+    def __init__(
+        self, inode_count: int, listings: MetadataReader, chain: Chain, inodes: InodeChecker, findings: Findings
+    ) -> None:
+        """Take where names are.
+
+        Args:
+            inode_count: What the superblock says.
+            listings: The directory table.
+            chain: Its blocks.
+            inodes: Reads and checks inodes.
+            findings: Takes what is wrong.
+        """
+        self._inode_count = inode_count
+        self._listings = listings
+        self._chain = chain
+        self._inodes = inodes
+        self._findings = findings
+        self._room = chain.size
+        # Every inode that was met: number << 3 | kind, by its reference. How many names it has, where that is not one.
+        self._met: dict[int, int] = {}
+        self._name_counts: dict[int, int] = {}
+        self._links: dict[int, _Links] = {}
+        self._beyond: list[tuple[int, bytes, int]] = []
+        self._listed: list[tuple[int, int, bytes]] = []
+        self.numbers: dict[int, int] = {}
+        self.is_whole = True
+
+    def walk(self, root_ref: int) -> None:
+        """Read all directories from the root down, and check what can be said when that is done."""
+        root = self._inodes.read(root_ref, b"")
+        if root is None:
+            self.is_whole = False
+            return
+        if root.kind is not Kind.DIRECTORY:
+            text = f"leads to a {root.kind.name.lower()}"
+            self._findings.add(Rule.ROOT, text, section="superblock", field="root_ref")
+            self.is_whole = False
+            return
+        self._meet(root, b"")
+        waiting = [_Directory(root, b"", 0)]
+        while waiting:
+            here = waiting.pop()
+            waiting += reversed(self._read_directory(here))
+        self.is_whole = self.is_whole and not self._inodes.unread_count
+        self._check_counts(root)
+        self._check_overlaps()
+
+    # --- one directory -----------------------------------------------------------------------------------------------
+
+    def _read_directory(self, here: _Directory) -> list[_Directory]:
+        """Read a directory's names, and give the directories among them that are to be read."""
+        inode, path = here.inode, here.path
+        below: list[_Directory] = []
+        subdirectory_count = 0
+        try:
+            self._take_listing(inode, path)
+            names: dict[bytes, int] = {}
+            last = b""
+            for name in read_names(self._listings, inode):
+                self._check_name(name.name, last, inode, path)
+                last = name.name
+                names[last] = name.ref
+                kind, directory = self._follow(name, here)
+                subdirectory_count += kind == Kind.DIRECTORY
+                if directory is not None:
+                    below.append(directory)
+            self._check_index(inode, path, names)
+        except CorruptImageError as error:
+            self.is_whole = False
+            if self._chain.is_whole or error.rule not in _TOLD_BY_THE_CHAIN:
+                self._findings.add_error(error, offset=self._listing_offset(inode), path=path)
+            return below
+        # tar2sqfs 1.2 counts all names.
+        if inode.nlink not in (subdirectory_count + 2, len(names) + 2):
+            text = f"is {inode.nlink}, there are {subdirectory_count} subdirectories"
+            self._add(Rule.NLINK, text, inode, path, "nlink")
+        return below
+
+    def _take_listing(self, inode: Inode, path: bytes) -> None:
+        """See that a listing lies inside the table, and count its room.
+
+        Raises:
+            CorruptImageError: It does not, or there is no room for it, because listings overlap.
+        """
+        size = inode.listing_size
+        if size <= 0:
+            return
+        position = self._chain.position(inode.listing_block_start, inode.listing_offset)
+        if position is None:
+            if not self._chain.is_whole:
+                raise _error("starts in a block that cannot be read", Rule.METADATA_SIZE)
+            text = f"starts at byte {inode.listing_offset} of block {inode.listing_block_start}, where nothing is"
+            raise _error(text, Rule.METADATA_REF)
+        if position + size > self._chain.size:
+            raise _error(f"{size} bytes from {position} on end behind the table of {self._chain.size}", Rule.LISTING)
+        self._listed.append((position, position + size, path))
+        self._room -= size
+        if self._room < 0:
+            text = f"listings take more than the {self._chain.size} bytes of the table"
+            raise _error(text, Rule.LISTING_OVERLAP)
+
+    def _check_name(self, name: bytes, last: bytes, inode: Inode, path: bytes) -> None:
+        if name > last and len(name) <= _NAME_LIMIT:
+            return
+        if len(name) > _NAME_LIMIT:
+            rule, text = Rule.NAME_SIZE, f"{printable(name)[:40]!r}... has {len(name)} bytes"
+        elif name == last:
+            rule, text = Rule.NAME_UNIQUE, f"{printable(name)!r} is there twice"
+        else:
+            rule, text = Rule.NAME_ORDER, f"{printable(name)!r} is behind {printable(last)!r}"
+        self._findings.add(rule, text, section=_SECTION, offset=self._listing_offset(inode), field="name", path=path)
+
+    def _follow(self, name: Name, here: _Directory) -> tuple[int, _Directory | None]:
+        """Check an entry against its inode, and the inode if it was not met before.
+
+        Returns:
+            The kind of the inode, as far as it is known, and the directory that is to be read.
+        """
+        known = self._met.get(name.ref)
+        if known is not None:
+            number, kind = known >> 3, known & 7
+            self._check_entry(name, number, kind, here)
+            if kind == Kind.DIRECTORY:
+                self._add_entry(Rule.DIRECTORY_ONCE, "is a directory that has another name", name, here)
+                self.is_whole = False
+            else:
+                self._name_counts[name.ref] = self._name_counts.get(name.ref, 1) + 1
+            return kind, None
+        path = here.path + b"/" + name.name if here.path else name.name
+        inode = self._inodes.read(name.ref, path)
+        if inode is None:
+            return name.type, None
+        self._check_entry(name, inode.number, inode.kind, here, is_extended=inode.is_extended)
+        self._meet(inode, path)
+        if inode.kind is not Kind.DIRECTORY:
+            if inode.nlink != 1:
+                self._links[name.ref] = _Links(inode, path)
+            return inode.kind, None
+        if inode.parent_number != here.inode.number:
+            text = f"is {inode.parent_number}, the directory above is {here.inode.number}"
+            self._add(Rule.PARENT_NUMBER, text, inode, path, "parent_number")
+        if here.depth >= _DEPTH_LIMIT:
+            self._add_entry(Rule.DEPTH, f"is inside more than {_DEPTH_LIMIT} others", name, here)
+            self.is_whole = False
+            return inode.kind, None
+        return inode.kind, _Directory(inode, path, here.depth + 1)
+
+    def _check_entry(self, name: Name, number: int, kind: int, here: _Directory, *, is_extended: bool = False) -> None:
+        if name.type != kind:
+            if name.type in _BASIC_TYPES:
+                text = f"{printable(name.name)!r} says {name.type}, its inode is of type {kind}"
+                self._add_entry(Rule.ENTRY_KIND, text, name, here, "type")
+            else:
+                text = f"of {printable(name.name)!r} is {name.type}, not 1 to 7"
+                # unsquashfs takes the extended type for the basic one, where it is the inode's.
+                refused_by = (KERNEL,) if is_extended and name.type == kind + EXTENDED else (KERNEL, UNSQUASHFS)
+                self._add_entry(Rule.ENTRY_TYPE, text, name, here, "type", refused_by)
+        if name.number != number:
+            text = f"{printable(name.name)!r} says {name.number}, its inode is {number}"
+            self._add_entry(Rule.ENTRY_NUMBER, text, name, here, "number_delta")
+
+    def _meet(self, inode: Inode, path: bytes) -> None:
+        """Note an inode, and see that its number is its own."""
+        number = inode.number
+        self._met[inode.ref] = number << 3 | inode.kind
+        if number < 1:
+            self._add(Rule.INODE_NUMBER, "is 0", inode, path, "number")
+        elif number in self.numbers:
+            self._add(Rule.INODE_NUMBER_UNIQUE, f"{number} is another inode's as well", inode, path, "number")
+        else:
+            if number > self._inode_count:
+                self._beyond.append((number, path, self._inodes.offset(inode.ref)))
+            self.numbers[number] = inode.ref
+
+    def _check_index(self, inode: Inode, path: bytes, names: dict[bytes, int]) -> None:
+        """Check that each row of a directory's index leads to where its name stands."""
+        start = self._chain.position(inode.listing_block_start, inode.listing_offset)
+        last = 0
+        for row in read_index(self._inodes.table, inode):
+            if start is None or not self._inodes.take_room(DIRECTORY_INDEX.size + len(row.name)):
+                return
+            what = f"the row of {printable(row.name)!r}"
+            block = self._chain.block_at(start + row.position)
+            text = ""
+            if row.position <= last and last:
+                text = f"{what} is for byte {row.position}, behind one for {last}"
+            elif row.position >= inode.listing_size:
+                text = f"{what} is for byte {row.position} of {inode.listing_size}"
+            elif row.block_start != block:
+                text = f"{what} is for block {row.block_start}, byte {row.position} is in {block}"
+            elif row.name not in names or not self._starts_with(inode, row.position, row.block_start, row.name):
+                text = f"{what} is for byte {row.position}, where no header is in front of it"
+            if text:
+                self._add(Rule.DIRECTORY_INDEX, text, inode, path, "listing_position")
+                return
+            last = row.position
+
+    def _starts_with(self, inode: Inode, position: int, block_start: int, name: bytes) -> bool:
+        """Tell whether a header is at a place of a listing, and a name behind it."""
+        try:
+            return next(read_names(self._listings, inode, position, block_start)).name == name
+        except CorruptImageError:
+            return False
+
+    # --- all directories ---------------------------------------------------------------------------------------------
+
+    def _check_counts(self, root: Inode) -> None:
+        """Check what all names together must come to; half of them would come to something else."""
+        count = len(self.numbers)
+        if self.is_whole:
+            if count != self._inode_count and count == len(self._met):
+                text = f"is {self._inode_count}, {count} were found"
+                # unsquashfs makes room for as many as it is told.
+                refused_by = () if count < self._inode_count else None
+                self._findings.add(
+                    Rule.INODE_COUNT, text, section="superblock", field="inode_count", refused_by=refused_by
+                )
+                self._beyond = [each for each in self._beyond if each[0] > count]
+            self._check_links()
+        for number, path, offset in self._beyond:
+            text = f"is {number}, the superblock counts {self._inode_count}"
+            self._findings.add(Rule.INODE_NUMBER, text, section="inode table", offset=offset, field="number", path=path)
+        if root.parent_number in self.numbers and not self._beyond:
+            text = f"of the root is {root.parent_number}, which is an inode's"
+            self._add(Rule.PARENT_NUMBER, text, root, b"", "parent_number")
+
+    def _check_links(self) -> None:
+        for ref, (inode, path) in self._links.items():
+            names = self._name_counts.pop(ref, 1)
+            if inode.nlink != names:
+                self._add(Rule.NLINK, f"is {inode.nlink}, it has {names} names", inode, path, "nlink")
+        for ref, names in self._name_counts.items():
+            inode = self._inodes.again(ref)
+            rule = Rule.BASIC_FILE if inode.type is InodeType.BASIC_FILE else Rule.NLINK
+            text = f"inode {inode.number} has {names} names, and nlink is 1"
+            self._add(rule, text, inode, None, "nlink")
+
+    def _check_overlaps(self) -> None:
+        end, before = 0, b""
+        for start, behind, path in sorted(self._listed):
+            if start < end:
+                text = f"its listing is part of that of {printable(before)}"
+                self._findings.add(Rule.LISTING_OVERLAP, text, section=_SECTION, offset=self._chain.start, path=path)
+            if behind > end:
+                end, before = behind, path
+
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def _listing_offset(self, inode: Inode) -> int:
+        """Give the byte in the image at which the metadata block with a listing's start does."""
+        return self._chain.start + inode.listing_block_start
+
+    def _add(self, rule: Rule, text: str, inode: Inode, path: bytes | None, field: str) -> None:
+        self._findings.add(
+            rule, text, section="inode table", offset=self._inodes.offset(inode.ref), field=field, path=path
+        )
+
+    def _add_entry(
+        self,
+        rule: Rule,
+        text: str,
+        name: Name,
+        here: _Directory,
+        field: str = "name",
+        refused_by: tuple[str, ...] | None = None,
+    ) -> None:
+        if rule in (Rule.DIRECTORY_ONCE, Rule.DEPTH):
+            text = f"{printable(name.name)!r} {text}"
+        self._findings.add(
+            rule,
+            text,
+            section=_SECTION,
+            offset=self._listing_offset(here.inode),
+            field=field,
+            path=here.path,
+            refused_by=refused_by,
+        )
+
+
+def _error(text: str, rule: Rule) -> CorruptImageError:
+    return CorruptImageError(text, section=_SECTION, rule=rule)

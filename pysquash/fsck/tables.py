@@ -1,0 +1,181 @@
+"""Fsck: the tables that are found through location lists, and where each of them ends.
+
+In: a superblock. Out: the tables that can be read, and where the directory table ends.
+On disk: "Fragment table", "Export table", "Id table", "Xattr id table".
+Rules kept here: tables are found backwards from bytes_used: each location list ends where the table behind it starts;
+locations increase; all metadata blocks but a table's last are full.
+Not here: what rows say (data, tree, xattrs).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from pysquash.compression.base import CompressorSettings
+from pysquash.errors import CorruptImageError
+from pysquash.format.constants import METADATA_SIZE, NO_TABLE
+from pysquash.format.records import METADATA_HEADER, FragmentEntry, Superblock, Word
+from pysquash.format.rules import KERNEL, UNSQUASHFS, Rule
+from pysquash.fsck.blocks import BlockChecker
+from pysquash.fsck.findings import Findings
+from pysquash.reader.input import Input
+from pysquash.reader.superblock import next_start
+from pysquash.reader.tables import EXPORTS, FRAGMENTS, IDS, Table, TableKind
+from pysquash.reader.xattrs import XattrReader
+
+__all__ = ["Tables", "check_tables"]
+
+_STEP_LIMIT = METADATA_HEADER.size + METADATA_SIZE
+
+
+class Tables(NamedTuple):
+    """What could be found.
+
+    Attributes:
+        ids: The id table, or None where it cannot be read.
+        fragments: The fragment table, or None where there is none, or it cannot be read.
+        exports: The export table, or None in the same cases.
+        xattrs: The xattr tables, or None in the same cases.
+        xattr_end: Absolute byte at which keys and values of xattrs end.
+        directory_end: Absolute byte at which the directory table ends.
+        is_sure: Whether `directory_end` is known, and not only the nearest thing that is known of.
+    """
+
+    ids: Table[Word] | None
+    fragments: Table[FragmentEntry] | None
+    exports: Table[Word] | None
+    xattrs: XattrReader | None
+    xattr_end: int
+    directory_end: int
+    is_sure: bool
+
+
+def check_tables(
+    source: Input, settings: CompressorSettings, superblock: Superblock, blocks: BlockChecker, findings: Findings
+) -> Tables:
+    """Find the tables, the last one first, because each ends where the one behind it starts.
+
+    Args:
+        source: The image.
+        settings: Its compressor.
+        superblock: Its superblock.
+        blocks: Reads metadata blocks.
+        findings: Takes what is wrong.
+    """
+    return _Finder(source, settings, superblock, blocks, findings).find()
+
+
+class _Finder:
+    """The state of `check_tables`: where the table before must end, or None where that is not known."""
+
+    def __init__(
+        self,
+        source: Input,
+        settings: CompressorSettings,
+        superblock: Superblock,
+        blocks: BlockChecker,
+        findings: Findings,
+    ) -> None:
+        self._source = source
+        self._settings = settings
+        self._superblock = superblock
+        self._blocks = blocks
+        self._findings = findings
+        self._end: int | None = superblock.bytes_used
+
+    def find(self) -> Tables:
+        superblock = self._superblock
+        xattrs, xattr_end = self._find_xattrs()
+        ids = self._find_table(IDS, superblock.id_table_start, superblock.id_count)
+        exports = fragments = None
+        if superblock.export_table_start != NO_TABLE:
+            exports = self._find_table(EXPORTS, superblock.export_table_start, superblock.inode_count)
+        if superblock.fragment_count:
+            fragments = self._find_table(FRAGMENTS, superblock.fragment_table_start, superblock.fragment_count)
+        directory_start, directory_end = superblock.directory_table_start, self._end
+        is_sure = directory_end is not None
+        if directory_end is not None and directory_start > directory_end:
+            text = f"is {directory_start}, the next table starts at {directory_end}"
+            self._findings.add(Rule.TABLE_ORDER, text, section="superblock", field="directory_table_start")
+            is_sure = False
+        if directory_end is None or not is_sure:
+            directory_end = next_start(superblock, directory_start)
+        return Tables(ids, fragments, exports, xattrs, xattr_end, directory_end, is_sure)
+
+    def _find_xattrs(self) -> tuple[XattrReader | None, int]:
+        findings, start = self._findings, self._superblock.xattr_table_start
+        if start == NO_TABLE:
+            return None, 0
+        self._end = None
+        try:
+            xattrs = XattrReader(self._source, self._settings, start)
+        except CorruptImageError as error:
+            findings.add_error(error)
+            return None, 0
+        header, section = xattrs.header, xattrs.rows.kind.section
+        if not header.id_count:
+            findings.add(Rule.XATTR_ID_COUNT, "is 0", section=section, offset=start, field="id_count")
+            return None, 0
+        if header.unused:
+            findings.add(Rule.UNUSED, f"is {header.unused}", section=section, offset=start, field="unused")
+        self._end = self._superblock.bytes_used
+        first = self._check_table(xattrs.rows)
+        if first is None:
+            return None, 0
+        self._end = header.start
+        if header.start >= first:
+            text = f"is {header.start}, the first row's block starts at {first}"
+            findings.add(Rule.XATTR_TABLE_START, text, section=section, offset=start, field="start")
+            self._end = None
+            return None, 0
+        return xattrs, first
+
+    def _find_table(self, kind: TableKind[Any], start: int, row_count: int) -> Table[Any] | None:
+        """Find a table, and note where it starts, which is where the one in front of it ends."""
+        try:
+            if start == NO_TABLE:
+                text = f"there is none, for {row_count} rows"
+                raise CorruptImageError(text, section=kind.section, rule=kind.end_rule)
+            table = Table(self._source, self._settings, kind, start, row_count)
+        except CorruptImageError as error:
+            self._findings.add_error(error)
+            self._end = None
+            return None
+        first = self._check_table(table)
+        self._end = first
+        return None if first is None else table
+
+    def _check_table(self, table: Table[Any]) -> int | None:
+        """Check where a table ends, its location list, and its blocks.
+
+        Returns:
+            Absolute byte of its first block, or None where the list leads nowhere.
+        """
+        findings, kind, end = self._findings, table.kind, self._end
+        if end is not None and table.list_end != end:
+            text = f"its list ends at {table.list_end}, not at {end}"
+            refused_by = kind.end_rule.refused_by
+            if kind is FRAGMENTS and table.list_end > end:  # to the kernel, a gap would be harmless
+                refused_by = (KERNEL, UNSQUASHFS)
+            findings.add(kind.end_rule, text, section=kind.section, offset=table.list_start, refused_by=refused_by)
+        locations = [table.location(row) for row in range(table.block_count)]
+        if not self._check_locations(table, locations):
+            return None
+        for row, start in enumerate(locations):
+            plain, _ = self._blocks.metadata(start, section=kind.section)
+            wanted = table.block_size(row)
+            if plain is not None and len(plain) != wanted:
+                text = f"block {row} holds {len(plain)} bytes, not {wanted}"
+                findings.add(Rule.TABLE_BLOCK_SIZE, text, section=kind.section, offset=start)
+        return locations[0]
+
+    def _check_locations(self, table: Table[Any], locations: list[int]) -> bool:
+        """Check that each location is in front of the next, or of the list, and near it."""
+        for row, start in enumerate(locations):
+            behind = locations[row + 1] if row + 1 < len(locations) else table.list_start
+            if not 0 < behind - start <= _STEP_LIMIT:
+                what = "the next one" if row + 1 < len(locations) else "the list"
+                text = f"location {row} is {start}, and {what} at {behind}"
+                self._findings.add(Rule.LOCATION_ORDER, text, section=table.kind.section, offset=table.list_start)
+                return False
+        return True

@@ -1,0 +1,115 @@
+"""Fsck: extended attributes.
+
+In: the xattr tables. Out: what is known of each set, for the inodes that have it.
+On disk: "Xattr table".
+Rules kept here: every set is read, also one that no inode has; sets do not overlap, so reading all of them ends.
+"""
+
+from __future__ import annotations
+
+from pysquash.errors import CorruptImageError, printable
+from pysquash.format.constants import NO_XATTRS, XATTR_PREFIXES
+from pysquash.format.rules import Rule
+from pysquash.format.words import split_metadata_ref
+from pysquash.fsck.findings import Findings
+from pysquash.fsck.metadata import Chain
+from pysquash.reader.inodes import Inode
+from pysquash.reader.xattrs import Xattr, XattrReader
+from pysquash.tree.entry import Kind
+
+__all__ = ["XattrChecker"]
+
+_SECTION = "xattr table"
+_NAME_LIMIT = 255
+_USER = XATTR_PREFIXES[0]
+
+
+class XattrChecker:
+    """The sets of an image, checked."""
+
+    def __init__(
+        self, xattrs: XattrReader | None, chain: Chain | None, findings: Findings, *, is_missing: bool
+    ) -> None:
+        """Check every set.
+
+        Args:
+            xattrs: The xattr tables, if there are any that can be read.
+            chain: The blocks of keys and values.
+            findings: Takes what is wrong.
+            is_missing: Whether there is a table, and it cannot be read.
+        """
+        self._findings = findings
+        self._is_missing = is_missing
+        self._has_user = bytearray()
+        if xattrs is None or chain is None:
+            return
+        room = chain.size
+        for index in range(xattrs.rows.row_count):
+            self._has_user.append(0)
+            try:
+                room -= self._check_set(xattrs, chain, index)
+            except CorruptImageError as error:
+                findings.add_error(error, offset=xattrs.rows.list_start)
+            if room < 0:
+                text = f"the sets up to row {index} take more than the {chain.size} bytes of the table"
+                findings.add(Rule.XATTR_OVERLAP, text, section=_SECTION, offset=chain.start)
+                return
+
+    def check_inode(self, inode: Inode, path: bytes, offset: int) -> None:
+        """Check what an inode says of its attributes.
+
+        Args:
+            inode: Any.
+            path: Its path.
+            offset: The byte in the image at which its metadata block starts.
+        """
+        index = inode.xattr_index
+        if index == NO_XATTRS or self._is_missing:
+            return
+        if index >= len(self._has_user):
+            text = f"is {index}, there are {len(self._has_user)} rows"
+            self._findings.add(
+                Rule.XATTR_INDEX, text, section="inode table", offset=offset, field="xattr_index", path=path
+            )
+        elif self._has_user[index] and inode.kind not in (Kind.FILE, Kind.DIRECTORY):
+            text = f"a {inode.kind.name.lower().replace('_', ' ')} has an attribute of users"
+            self._findings.add(
+                Rule.XATTR_USER, text, section="inode table", offset=offset, field="xattr_index", path=path
+            )
+
+    def _check_set(self, xattrs: XattrReader, chain: Chain, index: int) -> int:
+        """Check one set.
+
+        Returns:
+            Bytes that it takes in the table.
+        """
+        findings = self._findings
+        row = xattrs.rows[index]
+        block_start, byte_offset = split_metadata_ref(row.ref)
+        offset = xattrs.rows.location(0)
+        if chain.position(block_start, byte_offset) is None:
+            if chain.is_whole:
+                text = f"row {index} leads to {row.ref:#x}, where nothing is"
+                findings.add(Rule.METADATA_REF, text, section="xattr id table", offset=offset, field="ref")
+            return 0
+        size = stored_size = 0
+        for each in xattrs.stored_set(index):
+            stored_size += each.stored_size
+            prefix = each.prefix
+            if prefix is None:
+                text = f"row {index} has one of type {each.type:#x}"
+                findings.add(Rule.XATTR_TYPE, text, section=_SECTION, offset=chain.start + block_start, field="type")
+                return stored_size
+            size += len(prefix) + len(each.suffix) + 1 + len(each.value)
+            self._check_name(each, prefix, index, chain.start + block_start)
+            self._has_user[index] |= prefix == _USER
+        if size != row.size:
+            text = f"of row {index} is {row.size}, its attributes make {size}"
+            findings.add(Rule.XATTR_SET_SIZE, text, section="xattr id table", offset=offset, field="size")
+        return stored_size
+
+    def _check_name(self, each: Xattr, prefix: bytes, index: int, offset: int) -> None:
+        size = len(prefix) + len(each.suffix)
+        if not each.suffix or size > _NAME_LIMIT:
+            text = f"row {index} has {printable(prefix + each.suffix)[:80]!r}, of {size} bytes"
+            self._findings.add(Rule.XATTR_NAME, text, section=_SECTION, offset=offset, field="name_size")
