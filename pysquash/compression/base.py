@@ -13,14 +13,23 @@ import importlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from pysquash.errors import UnsupportedImageError
 from pysquash.format.constants import CompressorId
 from pysquash.format.rules import Rule
 from pysquash.options import WriterOptions
 
-__all__ = ["BlockCodec", "BlockDecoder", "CompressorSettings", "block_codec", "block_decoder", "settings_for"]
+__all__ = [
+    "BlockCodec",
+    "BlockDecoder",
+    "CompressorSettings",
+    "Fault",
+    "TooLargeError",
+    "block_codec",
+    "block_decoder",
+    "settings_for",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,27 @@ class CompressorSettings:
         return cls(name, options.level, options.block_size)
 
 
+class TooLargeError(ValueError):
+    """A block holds more than it may."""
+
+    def __init__(self, size_limit: int) -> None:
+        super().__init__(f"it holds more than the {size_limit} bytes that it may")
+
+
+class Fault(NamedTuple):
+    """Why a block that can be decompressed here may not be elsewhere.
+
+    Attributes:
+        rule: The rule that it breaks.
+        text: What is there.
+        refused_by: As for a rule; None for all who refuse what breaks it.
+    """
+
+    rule: Rule
+    text: str
+    refused_by: tuple[str, ...] | None = None
+
+
 class BlockDecoder(Protocol):
     """Decompresses blocks of one image. Each block stands alone: one stream or frame."""
 
@@ -51,11 +81,12 @@ class BlockDecoder(Protocol):
         """Decompress one block, never to more than `size_limit` bytes.
 
         Raises:
-            ValueError: The block is damaged, or larger than that.
+            TooLargeError: The block holds more.
+            ValueError: The block is damaged.
         """
         ...
 
-    def faults(self, stored: bytes, window_limit: int) -> list[tuple[Rule, str]]:
+    def faults(self, stored: bytes, window_limit: int) -> list[Fault]:
         """Tell why a block that can be decompressed here may not be elsewhere.
 
         Args:
@@ -63,7 +94,7 @@ class BlockDecoder(Protocol):
             window_limit: Bytes of window or dictionary that a block may ask for.
 
         Returns:
-            The rules that it breaks, and how.
+            One for each rule that it breaks.
 
         Raises:
             ValueError: The block is damaged.

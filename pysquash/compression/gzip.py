@@ -5,10 +5,9 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
-from pysquash.compression.base import CompressorSettings
+from pysquash.compression.base import CompressorSettings, Fault, TooLargeError
 from pysquash.format.constants import CompressorId
 from pysquash.format.records import GZIP_OPTIONS
-from pysquash.format.rules import Rule
 
 __all__ = ["Codec"]
 
@@ -40,11 +39,13 @@ class Codec:
             plain = decoder.decompress(stored, size_limit + 1)
         except zlib.error as error:
             raise ValueError(str(error)) from error
-        if not decoder.eof or len(plain) > size_limit:
-            raise ValueError(f"the stream does not end within {size_limit} bytes")
+        if len(plain) > size_limit:
+            raise TooLargeError(size_limit)
+        if not decoder.eof:
+            raise ValueError("the stream ends early")
         return plain
 
-    def faults(self, stored: bytes, window_limit: int) -> list[tuple[Rule, str]]:
+    def faults(self, stored: bytes, window_limit: int) -> list[Fault]:
         """Find nothing: a window is 32 KiB at most, and every reader has that."""
         del stored, window_limit
         return []

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 import lz4.block
 
-from pysquash.compression.base import CompressorSettings
+from pysquash.compression.base import CompressorSettings, Fault
 from pysquash.format.constants import CompressorId
 from pysquash.format.records import LZ4_OPTIONS
-from pysquash.format.rules import Rule
 
 __all__ = ["Codec"]
 
@@ -52,7 +51,7 @@ class Codec:
         except lz4.block.LZ4BlockError as error:
             raise ValueError(str(error)) from error
 
-    def faults(self, stored: bytes, window_limit: int) -> list[tuple[Rule, str]]:
+    def faults(self, stored: bytes, window_limit: int) -> list[Fault]:
         """Find nothing: a block asks for nothing."""
         del stored, window_limit
         return []

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import lzma
 
-from pysquash.compression.base import CompressorSettings
-from pysquash.format.rules import Rule
+from pysquash.compression.base import CompressorSettings, Fault, TooLargeError
 
 __all__ = ["Codec"]
 
@@ -31,12 +30,12 @@ class Codec:
         except (lzma.LZMAError, EOFError) as error:
             raise ValueError(str(error)) from error
         if len(plain) > size_limit:
-            raise ValueError(f"the stream does not end within {size_limit} bytes")
+            raise TooLargeError(size_limit)
         if not decoder.eof and not _is_complete(stored, plain):
             raise ValueError("the stream ends early")
         return plain
 
-    def faults(self, stored: bytes, window_limit: int) -> list[tuple[Rule, str]]:
+    def faults(self, stored: bytes, window_limit: int) -> list[Fault]:
         """Find nothing: no kernel reads it, and unsquashfs as we do."""
         del stored, window_limit
         return []

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 from lzallright import LZOCompressor, LZOError
 
-from pysquash.compression.base import CompressorSettings
+from pysquash.compression.base import CompressorSettings, Fault
 from pysquash.format.constants import CompressorId
-from pysquash.format.rules import Rule
 
 __all__ = ["Codec"]
 
@@ -54,7 +53,7 @@ class Codec:
             raise ValueError(f"the stream holds {len(plain)} bytes, {size_limit} are allowed")
         return plain
 
-    def faults(self, stored: bytes, window_limit: int) -> list[tuple[Rule, str]]:
+    def faults(self, stored: bytes, window_limit: int) -> list[Fault]:
         """Find nothing: a stream asks for nothing."""
         del stored, window_limit
         return []

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pysquash.compression.base import CompressorSettings
+from pysquash.compression.base import CompressorSettings, Fault, TooLargeError
 from pysquash.format.constants import CompressorId
-from pysquash.format.rules import Rule
 
 __all__ = ["Codec"]
 
@@ -31,10 +30,10 @@ class Codec:
     def decompress(self, stored: bytes, size_limit: int) -> bytes:
         """Give the block back."""
         if len(stored) > size_limit:
-            raise ValueError(f"the block is longer than {size_limit} bytes")
+            raise TooLargeError(size_limit)
         return stored
 
-    def faults(self, stored: bytes, window_limit: int) -> list[tuple[Rule, str]]:
+    def faults(self, stored: bytes, window_limit: int) -> list[Fault]:
         """Find nothing: there is nothing to ask for."""
         del stored, window_limit
         return []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import lzma
 from collections.abc import Sequence
 
-from pysquash.compression.base import CompressorSettings
+from pysquash.compression.base import CompressorSettings, Fault, TooLargeError
 from pysquash.format.constants import METADATA_SIZE, CompressorId
 from pysquash.format.rules import Rule
 
@@ -52,21 +52,23 @@ class Codec:
             plain = decoder.decompress(stored, size_limit + 1)
         except (lzma.LZMAError, EOFError) as error:
             raise ValueError(str(error)) from error
-        if not decoder.eof or len(plain) > size_limit:
-            raise ValueError(f"the stream does not end within {size_limit} bytes")
+        if len(plain) > size_limit:
+            raise TooLargeError(size_limit)
+        if not decoder.eof:
+            raise ValueError("the stream ends early")
         return plain
 
-    def faults(self, stored: bytes, window_limit: int) -> list[tuple[Rule, str]]:
+    def faults(self, stored: bytes, window_limit: int) -> list[Fault]:
         """Look at the stream's check, and at the dictionary that its block asks for."""
         faults = []
         check = stored[_FLAGS_OFFSET] & 0x0F
         if check not in _KERNEL_CHECKS:
             text = f"an xz stream has the check {_CHECKS.get(check, check)}, not CRC32 or none"
-            faults.append((Rule.XZ_CHECK, text))
+            faults.append(Fault(Rule.XZ_CHECK, text))
         size = _dictionary_size(stored)
         if size > window_limit:
             text = f"an xz stream asks for a dictionary of {size}, {window_limit} are allowed"
-            faults.append((Rule.XZ_DICTIONARY, text))
+            faults.append(Fault(Rule.XZ_DICTIONARY, text))
         return faults
 
 

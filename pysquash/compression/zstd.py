@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import zstandard
 
-from pysquash.compression.base import CompressorSettings
+from pysquash.compression.base import CompressorSettings, Fault, TooLargeError
 from pysquash.format.constants import CompressorId
 from pysquash.format.records import ZSTD_OPTIONS
 from pysquash.format.rules import Rule
@@ -53,12 +53,12 @@ class Codec:
         try:
             declared = zstandard.frame_content_size(stored)
             if declared > size_limit:
-                raise ValueError(f"the frame says that it holds {declared} bytes, {size_limit} are allowed")
+                raise TooLargeError(size_limit)
             return self._decompressor.decompress(stored, max_output_size=size_limit)
         except zstandard.ZstdError as error:
             raise ValueError(str(error)) from error
 
-    def faults(self, stored: bytes, window_limit: int) -> list[tuple[Rule, str]]:
+    def faults(self, stored: bytes, window_limit: int) -> list[Fault]:
         """Look at the frame's window, and for bytes behind the frame."""
         try:
             parameters = zstandard.get_frame_parameters(stored)
@@ -68,7 +68,7 @@ class Codec:
         faults = []
         if parameters.window_size > window_limit:
             text = f"a zstd frame asks for a window of {parameters.window_size}, {window_limit} are allowed"
-            faults.append((Rule.ZSTD_WINDOW, text))
+            faults.append(Fault(Rule.ZSTD_WINDOW, text))
         is_last = False
         while not is_last:  # a block header has three bits and a size; a block of one repeated byte is one byte long
             header = int.from_bytes(stored[end : end + _BLOCK_HEADER_SIZE], "little")
@@ -76,5 +76,8 @@ class Codec:
             end += _BLOCK_HEADER_SIZE + (1 if kind == _REPEATED else size)
         end += _CHECKSUM_SIZE if parameters.has_checksum else 0
         if end != len(stored):
-            faults.append((Rule.ZSTD_TRAILING, f"{len(stored) - end} bytes follow the zstd frame"))
+            # unsquashfs reads another frame as well, and finds it empty, or too much.
+            is_frame = stored[end : end + len(zstandard.FRAME_HEADER)] == zstandard.FRAME_HEADER
+            text = f"{len(stored) - end} bytes follow the zstd frame"
+            faults.append(Fault(Rule.ZSTD_TRAILING, text, () if is_frame else None))
         return faults

@@ -83,12 +83,12 @@ class Rule(enum.StrEnum):
         "xz-dictionary-options",
         "compressor options",
         "xz's dictionary is 2^n or 2^n + 2^(n+1), from 8192 to block_size",
-        _BOTH,
+        _KERNEL,
     )
 
     XATTR_TABLE_END = "xattr-table-end", "xattr id table", "its location list ends at bytes_used", _BOTH
     XATTR_ID_COUNT = "xattr-id-count", "xattr id table", "it has a row at least: without any there is no table", _BOTH
-    XATTR_TABLE_START = "xattr-table-start", "xattr id table", "keys and values are in front of the rows", _BOTH
+    XATTR_TABLE_START = "xattr-table-start", "xattr id table", "keys and values are in front of the rows", _KERNEL
     ID_TABLE_END = (
         "id-table-end",
         "id table",
@@ -117,13 +117,13 @@ class Rule(enum.StrEnum):
     EXPORT_REF = "export-ref", "export table", "each row is the reference of the inode with its number", _NEITHER
     UNUSED = "unused", "tables", "what is unused is 0", _NEITHER
 
-    METADATA_SIZE = "metadata-size", "metadata blocks", "a block is stored in 1 to 8192 bytes", _BOTH
-    METADATA_END = "metadata-end", "metadata blocks", "blocks fill their table, to the byte", _UNSQUASHFS
+    METADATA_SIZE = "metadata-size", "metadata blocks", "a block is stored in 1 to 8192 bytes, and holds as many", _BOTH
+    METADATA_END = "metadata-end", "metadata blocks", "blocks fill their table, to the byte", _NEITHER
     METADATA_FULL = (
         "metadata-full",
         "metadata blocks",
-        "every block of the inode and directory tables holds 8192 bytes, but for the last",
-        _UNSQUASHFS,
+        "every block of such a table holds 8192 bytes, but for the last",
+        _NEITHER,
     )
     METADATA_REF = (
         "metadata-ref",
@@ -161,7 +161,7 @@ class Rule(enum.StrEnum):
         _NEITHER,
     )
     SYMLINK_TARGET = "symlink-target", "inodes", "a target has 1 to 4095 bytes, none of them NUL", _BOTH
-    DIRECTORY_SIZE = "directory-size", "inodes", "a directory's listing_size is 3 or more", _UNSQUASHFS
+    DIRECTORY_SIZE = "directory-size", "inodes", "a directory's listing_size is 3 or more", _NEITHER
     PARENT_NUMBER = (
         "parent-number",
         "inodes",
@@ -169,9 +169,11 @@ class Rule(enum.StrEnum):
         _NEITHER,
     )
 
-    LISTING = "listing", "directories", "a listing is made of whole headers and entries, and ends with the last", _BOTH
-    LISTING_OVERLAP = "listing-overlap", "directories", "listings do not overlap", _NEITHER
-    HEADER_COUNT = "header-count", "directories", "a header has 1 to 256 entries", _BOTH
+    LISTING = "listing", "directories", "a listing is made of whole headers and entries, inside its table", _UNSQUASHFS
+    LISTING_END = "listing-end", "directories", "a listing ends with the last entry of its last header", _NEITHER
+    LISTING_OVERLAP = "listing-overlap", "directories", "listings do not overlap", _BOTH
+    HEADER_COUNT = "header-count", "directories", "a header has 1 to 256 entries, which follow it", _BOTH
+    HEADER_EMPTY = "header-empty", "directories", "a header has an entry at least", _NEITHER
     NAME_SIZE = "name-size", "directories", "a name has 1 to 255 bytes", _BOTH
     NAME_CHARACTERS = "name-characters", "directories", "no name has a / or a NUL, or is . or ..", _BOTH
     NAME_ORDER = "name-order", "directories", "names are sorted by their bytes, unsigned", _BOTH
@@ -212,5 +214,6 @@ class Rule(enum.StrEnum):
     XATTR_TYPE = "xattr-type", "xattrs", "the name space is user, trusted or security", _BOTH
     XATTR_NAME = "xattr-name", "xattrs", "a name goes on behind its name space, and has 255 bytes at most", _BOTH
     XATTR_VALUE = "xattr-value", "xattrs", "a value has 65536 bytes at most", _BOTH
-    XATTR_OUT_OF_LINE = "xattr-out-of-line", "xattrs", "a value out of line is a reference of 8 bytes to one", _BOTH
+    XATTR_REF_SIZE = "xattr-ref-size", "xattrs", "a reference to a value out of line has 8 bytes", _NEITHER
+    XATTR_OUT_OF_LINE = "xattr-out-of-line", "xattrs", "a value out of line is where its reference leads", _BOTH
     XATTR_USER = "xattr-user", "xattrs", "attributes of users are on files and directories only", _BOTH

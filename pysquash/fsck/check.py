@@ -26,7 +26,7 @@ from pysquash.fsck.directories import TreeChecker
 from pysquash.fsck.findings import Finding, Findings
 from pysquash.fsck.inodes import InodeChecker
 from pysquash.fsck.metadata import Chain, read_chain
-from pysquash.fsck.superblock import check_compressor_options, check_superblock
+from pysquash.fsck.superblock import check_compressor_options, check_superblock, check_unannounced_options
 from pysquash.fsck.tables import check_tables
 from pysquash.fsck.xattrs import XattrChecker
 from pysquash.reader.data import DataReader
@@ -69,6 +69,8 @@ def _check_behind(source: Input, superblock: Superblock, findings: Findings) -> 
     window_limit = check_compressor_options(source, superblock, findings)
     blocks = BlockChecker(source, settings, window_limit, findings)
     tables = check_tables(source, settings, superblock, blocks, findings)
+    if tables is None:
+        return
     inode_start, directory_start = superblock.inode_table_start, superblock.directory_table_start
 
     def chain(start: int, end: int, section: str, *, is_end_sure: bool = True) -> Chain:
@@ -90,6 +92,10 @@ def _check_behind(source: Input, superblock: Superblock, findings: Findings) -> 
     tree = TreeChecker(superblock.inode_count, listings, listing_chain, inodes, findings)
     tree.walk(superblock.root_ref)
     data.finish()
+    check_unannounced_options(source, superblock, data.start, findings)
+    for each in (inode_chain, listing_chain, xattr_chain):
+        if each is not None:
+            each.report(findings)
     if tables.exports is not None and tree.is_whole:
         _check_exports(tables.exports, tree.numbers, findings)
 

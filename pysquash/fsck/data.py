@@ -14,17 +14,16 @@ from array import array
 from pysquash.errors import CorruptImageError
 from pysquash.format.constants import DATA_START, NO_FRAGMENT
 from pysquash.format.records import FragmentEntry, Superblock
-from pysquash.format.rules import Rule
+from pysquash.format.rules import KERNEL, Rule
 from pysquash.format.words import DATA_RAW
-from pysquash.fsck.blocks import BlockChecker
-from pysquash.fsck.findings import Findings
+from pysquash.fsck.blocks import DATA_SECTION, BlockChecker
+from pysquash.fsck.findings import Finding, Findings
 from pysquash.reader.data import DataReader, Resume
 from pysquash.reader.inodes import Inode
 from pysquash.reader.tables import Table
 
 __all__ = ["DataChecker"]
 
-_SECTION = "data"
 _UNREADABLE = -1
 
 
@@ -56,6 +55,9 @@ class DataChecker:
         # What each block holds, by where it starts: its word and its bytes.
         self._known: dict[int, tuple[int, int]] = {}
         self._room = superblock.bytes_used
+        # Fragment blocks that are wrong: what is, and whether a file has its tail there.
+        self._unread: dict[int, list[Finding]] = {}
+        self._needed: set[int] = set()
         self._fragment_sizes = array("q")
         self._has_fragments = fragments is not None or not superblock.fragment_count
         if fragments is not None:
@@ -71,7 +73,17 @@ class DataChecker:
             if row.unused:
                 text = f"of row {index} is {row.unused}"
                 self._findings.add(Rule.UNUSED, text, section="fragment table", offset=row.start, field="unused")
-            size = self._check_block(row.start, row.size_word, Rule.FRAGMENT_SIZE, b"", f"fragment block {index}")
+            known = self._known.get(row.start)
+            if known is not None and known[0] == row.size_word:
+                self._fragment_sizes.append(known[1])
+                continue
+            in_block = Findings()
+            what = f"fragment block {index}"
+            size = self._check_block(row.start, row.size_word, Rule.FRAGMENT_SIZE, None, what, in_block)
+            if size is None or size == _UNREADABLE:
+                self._unread[index] = in_block.found
+            else:
+                self._findings.add_all(in_block)
             self._fragment_sizes.append(_UNREADABLE if size is None else size)
 
     def check_file(self, inode: Inode, path: bytes, offset: int) -> int | None:
@@ -107,28 +119,47 @@ class DataChecker:
                     continue
                 known = self._known.get(start)
                 if known is None or known[0] != word:
-                    found = self._check_block(start, word, Rule.DATA_SIZE, path, f"block {index - 1}")
+                    what = f"block {index - 1}"
+                    found = self._check_block(start, word, Rule.DATA_SIZE, path, what, self._findings)
                     if found is None:
                         return None
                 else:
                     found = known[1]
                 if found not in (length, _UNREADABLE):
                     text = f"block {index - 1} holds {found} bytes, not {length}"
-                    self._findings.add(Rule.DATA_LENGTH, text, section=_SECTION, offset=start, path=path)
+                    # More than is left of a file is more than anybody asks for.
+                    refused_by = () if found > length else None
+                    self._findings.add(
+                        Rule.DATA_LENGTH, text, section=DATA_SECTION, offset=start, path=path, refused_by=refused_by
+                    )
                 start += word & ~DATA_RAW
         if inode.fragment_index != NO_FRAGMENT and size % block_size:
             self._check_tail(inode, size % block_size, path, offset)
         return hole_size
 
+    @property
+    def start(self) -> int:
+        """The first byte of the image that a block, or else the inode table, has."""
+        return min(self._known, default=self._superblock.inode_table_start)
+
     def finish(self) -> None:
-        """Check that blocks do not overlap, once all are known."""
+        """Check what can be said once all files are known."""
         end, before = 0, 0
         for start in sorted(self._known):
             if start < end:
                 text = f"a block starts in the one at {before}, which ends at {end}"
-                self._findings.add(Rule.DATA_OVERLAP, text, section=_SECTION, offset=start)
+                self._findings.add(Rule.DATA_OVERLAP, text, section=DATA_SECTION, offset=start)
             word, _ = self._known[start]
             end, before = max(end, start + (word & ~DATA_RAW)), start
+        for index, found in self._unread.items():
+            for each in found:  # a matter for nobody, if no file has its tail there
+                self._findings.add(
+                    each.rule,
+                    each.text,
+                    section=each.section,
+                    offset=each.offset,
+                    refused_by=each.refused_by if index in self._needed else (),
+                )
 
     def _check_tail(self, inode: Inode, tail_size: int, path: bytes, offset: int) -> None:
         index = inode.fragment_index
@@ -145,49 +176,55 @@ class DataChecker:
                     path=path,
                 )
             return
+        self._needed.add(index)
         if sizes[index] != _UNREADABLE and inode.fragment_offset + tail_size > sizes[index]:
             text = f"is {inode.fragment_offset}, for {tail_size} bytes of a block of {sizes[index]}"
             self._findings.add(
                 Rule.FRAGMENT_RANGE, text, section="inode table", offset=offset, field="fragment_offset", path=path
             )
 
-    def _check_block(self, start: int, word: int, rule: Rule, path: bytes, what: str) -> int | None:
+    def _check_block(
+        self, start: int, word: int, rule: Rule, path: bytes | None, what: str, findings: Findings
+    ) -> int | None:
         """Check a block that was not met before.
 
         Args:
             start: Absolute byte in the image.
             word: Its DATA_WORD.
             rule: What the size in it has to keep.
-            path: A file that it is of, b"" for a fragment block.
+            path: A file that it is of, None for a fragment block.
             what: What a finding calls it.
+            findings: Takes what is wrong.
 
         Returns:
             The bytes that it holds, _UNREADABLE where that cannot be told, or None where there is no such place.
         """
-        findings, superblock = self._findings, self._superblock
+        superblock = self._superblock
         size = word & ~DATA_RAW
-        where = path or None
         if not 1 <= size <= self._block_size:
             text = f"{what} has the size word {word:#x}, for blocks of {self._block_size}"
-            findings.add(rule, text, section=_SECTION, offset=start, path=where)
+            # A raw fragment block that is too long is read by unsquashfs, and used as far as it is needed.
+            is_long = rule is Rule.FRAGMENT_SIZE and word & DATA_RAW and 0 < size < DATA_RAW
+            refused_by = (KERNEL,) if is_long else None
+            findings.add(rule, text, section=DATA_SECTION, offset=start, path=path, refused_by=refused_by)
             return None
         if start < DATA_START or start + size > superblock.inode_table_start:
             text = f"{what} is at {start} to {start + size}, the inode table at {superblock.inode_table_start}"
-            # What lies inside the image is read, whatever else it is.
-            refused_by = () if start + size <= superblock.bytes_used else None
-            findings.add(Rule.DATA_RANGE, text, section=_SECTION, offset=start, path=where, refused_by=refused_by)
+            findings.add(Rule.DATA_RANGE, text, section=DATA_SECTION, offset=start, path=path)
             return None
         if start in self._known:
             text = f"{what} starts where another does, and is not the same"
-            findings.add(Rule.DATA_OVERLAP, text, section=_SECTION, offset=start, path=where)
+            findings.add(Rule.DATA_OVERLAP, text, section=DATA_SECTION, offset=start, path=path)
             return None
         self._room -= size
         if self._room < 0:
             text = f"the blocks together are larger than the image of {superblock.bytes_used}"
-            findings.add(Rule.DATA_OVERLAP, text, section=_SECTION)
+            findings.add(Rule.DATA_OVERLAP, text, section=DATA_SECTION)
             return None
         stored, is_raw = self._data.stored_block(start, word, rule)
-        plain = self._blocks.plain(stored, self._block_size, is_raw=is_raw, section=_SECTION, offset=start)
+        plain = self._blocks.plain(
+            stored, self._block_size, is_raw=is_raw, section=DATA_SECTION, offset=start, findings=findings
+        )
         length = _UNREADABLE if plain is None else len(plain)
         self._known[start] = (word, length)
         return length

@@ -8,6 +8,7 @@ Not here: what can be said of one inode by itself (inodes).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import NamedTuple
 
 from pysquash.errors import CorruptImageError, printable
@@ -16,7 +17,7 @@ from pysquash.format.records import DIRECTORY_INDEX
 from pysquash.format.rules import KERNEL, UNSQUASHFS, Rule
 from pysquash.fsck.findings import Findings
 from pysquash.fsck.inodes import InodeChecker
-from pysquash.fsck.metadata import Chain
+from pysquash.fsck.metadata import UNREAD_RULES, Chain
 from pysquash.reader.directories import Name, read_index, read_names
 from pysquash.reader.inodes import Inode
 from pysquash.reader.metadata import MetadataReader
@@ -28,7 +29,6 @@ _SECTION = "directory table"
 _NAME_LIMIT = 255
 _DEPTH_LIMIT = 4096
 _BASIC_TYPES = range(1, EXTENDED + 1)
-_TOLD_BY_THE_CHAIN = (Rule.DECOMPRESSION, Rule.METADATA_SIZE)
 
 
 class _Directory(NamedTuple):
@@ -77,6 +77,7 @@ class TreeChecker:
         self._name_counts: dict[int, int] = {}
         self._links: dict[int, _Links] = {}
         self._beyond: list[tuple[int, bytes, int]] = []
+        self._misnumbered: list[tuple[Name, _Directory, str]] = []
         self._listed: list[tuple[int, int, bytes]] = []
         self.numbers: dict[int, int] = {}
         self.is_whole = True
@@ -123,7 +124,8 @@ class TreeChecker:
             self._check_index(inode, path, names)
         except CorruptImageError as error:
             self.is_whole = False
-            if self._chain.is_whole or error.rule not in _TOLD_BY_THE_CHAIN:
+            self._chain.is_needed = True
+            if self._chain.is_whole or error.rule not in UNREAD_RULES:
                 self._findings.add_error(error, offset=self._listing_offset(inode), path=path)
             return below
         # tar2sqfs 1.2 counts all names.
@@ -158,13 +160,23 @@ class TreeChecker:
     def _check_name(self, name: bytes, last: bytes, inode: Inode, path: bytes) -> None:
         if name > last and len(name) <= _NAME_LIMIT:
             return
-        if len(name) > _NAME_LIMIT:
+        refused_by = None
+        if len(name) > _NAME_LIMIT:  # by one: Linux lists such a name and looks it up
             rule, text = Rule.NAME_SIZE, f"{printable(name)[:40]!r}... has {len(name)} bytes"
+            refused_by = (UNSQUASHFS,)
         elif name == last:
             rule, text = Rule.NAME_UNIQUE, f"{printable(name)!r} is there twice"
         else:
             rule, text = Rule.NAME_ORDER, f"{printable(name)!r} is behind {printable(last)!r}"
-        self._findings.add(rule, text, section=_SECTION, offset=self._listing_offset(inode), field="name", path=path)
+        self._findings.add(
+            rule,
+            text,
+            section=_SECTION,
+            offset=self._listing_offset(inode),
+            field="name",
+            path=path,
+            refused_by=refused_by,
+        )
 
     def _follow(self, name: Name, here: _Directory) -> tuple[int, _Directory | None]:
         """Check an entry against its inode, and the inode if it was not met before.
@@ -186,7 +198,7 @@ class TreeChecker:
         inode = self._inodes.read(name.ref, path)
         if inode is None:
             return name.type, None
-        self._check_entry(name, inode.number, inode.kind, here, is_extended=inode.is_extended)
+        self._check_entry(name, inode.number, inode.kind, here)
         self._meet(inode, path)
         if inode.kind is not Kind.DIRECTORY:
             if inode.nlink != 1:
@@ -201,26 +213,27 @@ class TreeChecker:
             return inode.kind, None
         return inode.kind, _Directory(inode, path, here.depth + 1)
 
-    def _check_entry(self, name: Name, number: int, kind: int, here: _Directory, *, is_extended: bool = False) -> None:
+    def _check_entry(self, name: Name, number: int, kind: int, here: _Directory) -> None:
         if name.type != kind:
-            if name.type in _BASIC_TYPES:
-                text = f"{printable(name.name)!r} says {name.type}, its inode is of type {kind}"
-                self._add_entry(Rule.ENTRY_KIND, text, name, here, "type")
-            else:
-                text = f"of {printable(name.name)!r} is {name.type}, not 1 to 7"
-                # unsquashfs takes the extended type for the basic one, where it is the inode's.
-                refused_by = (KERNEL,) if is_extended and name.type == kind + EXTENDED else (KERNEL, UNSQUASHFS)
-                self._add_entry(Rule.ENTRY_TYPE, text, name, here, "type", refused_by)
+            # unsquashfs asks an entry for one thing only, whether it is a directory; Linux shows its type to programs.
+            refused_by: tuple[str, ...] = (KERNEL,)
+            if Kind.DIRECTORY in (name.type, kind):
+                refused_by = (KERNEL, UNSQUASHFS)
+            elif name.type == 0:
+                refused_by = ()  # to Linux, a type that the directory does not know
+            text = f"{printable(name.name)!r} says {name.type}, its inode is of type {kind}"
+            rule = Rule.ENTRY_KIND if name.type in _BASIC_TYPES else Rule.ENTRY_TYPE
+            self._add_entry(rule, text, name, here, "type", refused_by)
         if name.number != number:
             text = f"{printable(name.name)!r} says {name.number}, its inode is {number}"
-            self._add_entry(Rule.ENTRY_NUMBER, text, name, here, "number_delta")
+            self._misnumbered.append((name, here, text))
 
     def _meet(self, inode: Inode, path: bytes) -> None:
         """Note an inode, and see that its number is its own."""
         number = inode.number
         self._met[inode.ref] = number << 3 | inode.kind
         if number < 1:
-            self._add(Rule.INODE_NUMBER, "is 0", inode, path, "number")
+            self._add(Rule.INODE_NUMBER, "is 0", inode, path, "number", (KERNEL, UNSQUASHFS))
         elif number in self.numbers:
             self._add(Rule.INODE_NUMBER_UNIQUE, f"{number} is another inode's as well", inode, path, "number")
         else:
@@ -231,40 +244,52 @@ class TreeChecker:
     def _check_index(self, inode: Inode, path: bytes, names: dict[bytes, int]) -> None:
         """Check that each row of a directory's index leads to where its name stands."""
         start = self._chain.position(inode.listing_block_start, inode.listing_offset)
+        ordered: list[bytes] = []
         last = 0
         for row in read_index(self._inodes.table, inode):
             if start is None or not self._inodes.take_room(DIRECTORY_INDEX.size + len(row.name)):
                 return
-            what = f"the row of {printable(row.name)!r}"
+            ordered = ordered or sorted(names)
+            what = f"the row of {printable(row.name)!r} is for byte {row.position}"
             block = self._chain.block_at(start + row.position)
-            text = ""
-            if row.position <= last and last:
-                text = f"{what} is for byte {row.position}, behind one for {last}"
-            elif row.position >= inode.listing_size:
-                text = f"{what} is for byte {row.position} of {inode.listing_size}"
+            first = None
+            refused_by: tuple[str, ...] | None = None
+            if row.position >= inode.listing_size:
+                text = f"{what} of {inode.listing_size}"
             elif row.block_start != block:
-                text = f"{what} is for block {row.block_start}, byte {row.position} is in {block}"
-            elif row.name not in names or not self._starts_with(inode, row.position, row.block_start, row.name):
-                text = f"{what} is for byte {row.position}, where no header is in front of it"
-            if text:
-                self._add(Rule.DIRECTORY_INDEX, text, inode, path, "listing_position")
-                return
-            last = row.position
+                text = f"{what} of block {row.block_start}, which is in {block}"
+            elif (first := self._first_name(inode, row.position, row.block_start)) not in names:
+                text = f"{what}, where no header is"
+            elif row.name != first:
+                text = f"{what}, where {printable(first)!r} is the first"
+                # Names from the row's on are looked for from there on, so none of them may be in front.
+                at = bisect_left(ordered, first)
+                refused_by = None if at and ordered[at - 1] >= row.name else ()
+            elif row.position < last:
+                text = f"{what}, behind a row for byte {last}"
+                refused_by = ()  # the search stops in front of it, and is longer
+            else:
+                last = row.position
+                continue
+            self._add(Rule.DIRECTORY_INDEX, text, inode, path, "listing_position", refused_by)
+            return
 
-    def _starts_with(self, inode: Inode, position: int, block_start: int, name: bytes) -> bool:
-        """Tell whether a header is at a place of a listing, and a name behind it."""
+    def _first_name(self, inode: Inode, position: int, block_start: int) -> bytes:
+        """Give the name behind the header at a place of a listing, b"" where none is."""
         try:
-            return next(read_names(self._listings, inode, position, block_start)).name == name
+            return next(read_names(self._listings, inode, position, block_start)).name
         except CorruptImageError:
-            return False
+            return b""
 
     # --- all directories ---------------------------------------------------------------------------------------------
 
     def _check_counts(self, root: Inode) -> None:
         """Check what all names together must come to; half of them would come to something else."""
         count = len(self.numbers)
+        has_count = True
         if self.is_whole:
-            if count != self._inode_count and count == len(self._met):
+            has_count = count == self._inode_count or count != len(self._met)
+            if not has_count:
                 text = f"is {self._inode_count}, {count} were found"
                 # unsquashfs makes room for as many as it is told.
                 refused_by = () if count < self._inode_count else None
@@ -276,9 +301,13 @@ class TreeChecker:
         for number, path, offset in self._beyond:
             text = f"is {number}, the superblock counts {self._inode_count}"
             self._findings.add(Rule.INODE_NUMBER, text, section="inode table", offset=offset, field="number", path=path)
-        if root.parent_number in self.numbers and not self._beyond:
+        if root.parent_number in self.numbers and has_count and not self._beyond:
             text = f"of the root is {root.parent_number}, which is an inode's"
             self._add(Rule.PARENT_NUMBER, text, root, b"", "parent_number")
+        for name, here, text in self._misnumbered:
+            # Linux takes two names of one number for one inode.
+            refused_by = None if name.number in self.numbers else ()
+            self._add_entry(Rule.ENTRY_NUMBER, text, name, here, "number_delta", refused_by)
 
     def _check_links(self) -> None:
         for ref, (inode, path) in self._links.items():
@@ -306,9 +335,23 @@ class TreeChecker:
         """Give the byte in the image at which the metadata block with a listing's start does."""
         return self._chain.start + inode.listing_block_start
 
-    def _add(self, rule: Rule, text: str, inode: Inode, path: bytes | None, field: str) -> None:
+    def _add(
+        self,
+        rule: Rule,
+        text: str,
+        inode: Inode,
+        path: bytes | None,
+        field: str,
+        refused_by: tuple[str, ...] | None = None,
+    ) -> None:
         self._findings.add(
-            rule, text, section="inode table", offset=self._inodes.offset(inode.ref), field=field, path=path
+            rule,
+            text,
+            section="inode table",
+            offset=self._inodes.offset(inode.ref),
+            field=field,
+            path=path,
+            refused_by=refused_by,
         )
 
     def _add_entry(

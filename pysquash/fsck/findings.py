@@ -124,6 +124,19 @@ class Findings:
             path=path,
         )
 
+    def add_all(self, others: Findings) -> None:
+        """Note all that others have noted."""
+        for each in others.found:
+            self.add(
+                each.rule,
+                each.text,
+                section=each.section,
+                offset=each.offset,
+                field=each.field,
+                path=each.path,
+                refused_by=each.refused_by,
+            )
+
     def all(self) -> list[Finding]:
         """Give all findings, and one more for each rule that has more of them than were kept."""
         more = [

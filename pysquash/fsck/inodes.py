@@ -15,7 +15,7 @@ from pysquash.format.rules import Rule
 from pysquash.format.words import split_metadata_ref
 from pysquash.fsck.data import DataChecker
 from pysquash.fsck.findings import Findings
-from pysquash.fsck.metadata import Chain
+from pysquash.fsck.metadata import UNREAD_RULES, Chain
 from pysquash.fsck.xattrs import XattrChecker
 from pysquash.reader.inodes import Inode, read_inode
 from pysquash.reader.metadata import MetadataReader
@@ -26,7 +26,6 @@ __all__ = ["InodeChecker"]
 _SECTION = "inode table"
 _PERMISSION_BITS = 0o7777
 _TARGET_LIMIT = 4095
-_TOLD_BY_THE_CHAIN = (Rule.DECOMPRESSION, Rule.METADATA_SIZE)
 
 
 class InodeChecker:
@@ -101,6 +100,7 @@ class InodeChecker:
         findings, chain, offset = self._findings, self.chain, self.offset(ref)
         position = chain.position(*split_metadata_ref(ref))
         if position is None:
+            chain.is_needed = True
             if chain.is_whole:
                 text = f"leads to {ref:#x} of the inode table, where nothing is"
                 findings.add(Rule.METADATA_REF, text, section="directory table", path=path)
@@ -115,16 +115,15 @@ class InodeChecker:
                 return None
             self._check(inode, path, offset)
         except CorruptImageError as error:
-            if chain.is_whole or error.rule not in _TOLD_BY_THE_CHAIN:
+            chain.is_needed = True
+            if chain.is_whole or error.rule not in UNREAD_RULES:
                 findings.add_error(error, offset=offset, path=path)
             return None
         return inode
 
     def _check(self, inode: Inode, path: bytes, offset: int) -> None:
-        def broken(rule: Rule, text: str, field: str, refused_by: tuple[str, ...] | None = None) -> None:
-            self._findings.add(
-                rule, text, section=_SECTION, offset=offset, field=field, path=path, refused_by=refused_by
-            )
+        def broken(rule: Rule, text: str, field: str) -> None:
+            self._findings.add(rule, text, section=_SECTION, offset=offset, field=field, path=path)
 
         if inode.mode & ~_PERMISSION_BITS:
             broken(Rule.INODE_MODE, f"is {inode.mode:#o}", "mode")
@@ -138,9 +137,7 @@ class InodeChecker:
             self._check_file(inode, path, offset)
         elif inode.kind is Kind.DIRECTORY:
             if inode.listing_size < 0:
-                size = inode.listing_size + 3
-                # unsquashfs computes size - 3 for 1 and 2 as well, and finds its way.
-                broken(Rule.DIRECTORY_SIZE, f"is {size}", "listing_size", None if size == 0 else ())
+                broken(Rule.DIRECTORY_SIZE, f"is {inode.listing_size + 3}", "listing_size")
         elif inode.kind is Kind.SYMLINK and not 1 <= inode.size <= _TARGET_LIMIT:
             broken(Rule.SYMLINK_TARGET, f"is {inode.size}", "target_size")
         elif inode.kind is Kind.SYMLINK and b"\0" in inode.target:

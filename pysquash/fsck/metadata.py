@@ -12,13 +12,19 @@ from __future__ import annotations
 from pysquash.errors import CorruptImageError
 from pysquash.format.constants import METADATA_SIZE
 from pysquash.format.records import METADATA_HEADER
-from pysquash.format.rules import Rule
+from pysquash.format.rules import UNSQUASHFS, Rule
 from pysquash.fsck.blocks import BlockChecker
-from pysquash.fsck.findings import Findings
+from pysquash.fsck.findings import Finding, Findings
 from pysquash.reader.input import Input
 from pysquash.reader.metadata import read_stored_block
 
-__all__ = ["Chain", "read_chain"]
+__all__ = ["UNREAD_RULES", "XATTR_SECTION", "Chain", "read_chain"]
+
+UNREAD_RULES = (Rule.DECOMPRESSION, Rule.METADATA_SIZE)
+"""What the reader says of a block that cannot be read; where a chain is not whole, the chain tells it."""
+
+XATTR_SECTION = "xattr table"
+"""What findings call keys and values of extended attributes."""
 
 
 class Chain:
@@ -29,6 +35,7 @@ class Chain:
         start: Absolute byte of the first block.
         size: Uncompressed bytes in all of them.
         is_whole: Whether every block could be read.
+        is_needed: Whether something asked for what could not be read.
     """
 
     def __init__(self, start: int, section: str) -> None:
@@ -37,6 +44,8 @@ class Chain:
         self.section = section
         self.size = 0
         self.is_whole = True
+        self.is_needed = False
+        self._unread: list[Finding] = []
         self._places: dict[int, tuple[int, int]] = {}
         self._starts: list[int] = []
 
@@ -45,6 +54,22 @@ class Chain:
         self._places[block_start] = (self.size, size)
         self._starts.append(block_start)
         self.size += size
+
+    def add_unread(self, findings: list[Finding]) -> None:
+        """Note that there is a block that cannot be read, and why."""
+        self.is_whole = False
+        self._unread += findings
+
+    def report(self, findings: Findings) -> None:
+        """Pass on what is wrong with blocks that cannot be read: a matter for nobody, if nothing asks for them."""
+        for each in self._unread:
+            findings.add(
+                each.rule,
+                each.text,
+                section=each.section,
+                offset=each.offset,
+                refused_by=None if self.is_needed else (),
+            )
 
     def position(self, block_start: int, offset: int) -> int | None:
         """Give the byte in the uncompressed table that a reference leads to; None where it leads to none."""
@@ -73,35 +98,41 @@ def read_chain(
         section: What findings name.
         is_end_sure: Whether that is known, and not only the nearest thing that is known of.
     """
+    # Inodes and listings are found by references alone; of the xattrs, unsquashfs reads all blocks.
+    refused_by = (UNSQUASHFS,) if section == XATTR_SECTION else ()
     chain = Chain(start, section)
     place, last_size = start, METADATA_SIZE
     while place < end:
         if last_size != METADATA_SIZE:  # it was the last, or there is another
-            try:
-                stored, _ = read_stored_block(source, place, section=section)
-                is_block = place + METADATA_HEADER.size + len(stored) <= end
-            except CorruptImageError:
-                is_block = False
-            if is_block:
-                text = f"a block in front of others holds {last_size} bytes, not {METADATA_SIZE}"
-                findings.add(Rule.METADATA_FULL, text, section=section, offset=place)
-            elif is_end_sure:
-                text = f"{end - place} bytes are behind the last block"
-                findings.add(Rule.METADATA_END, text, section=section, offset=place)
-            if not is_block:
+            if not is_end_sure:
                 break
-        plain, behind = blocks.metadata(place, section=section)
-        if behind == place:
-            chain.is_whole = False
-            break
+            if not _is_block(source, place, end, section):
+                text = f"{end - place} bytes are behind the last block"
+                findings.add(Rule.METADATA_END, text, section=section, offset=place, refused_by=refused_by)
+                break
+            text = f"a block in front of others holds {last_size} bytes, not {METADATA_SIZE}"
+            findings.add(Rule.METADATA_FULL, text, section=section, offset=place, refused_by=refused_by)
+        in_block = Findings()
+        plain, behind = blocks.metadata(place, section=section, findings=in_block)
         if behind > end:
             text = f"a block reaches to {behind}, the table to {end}"
-            findings.add(Rule.METADATA_END, text, section=section, offset=place)
-            chain.is_whole = False
-            break
+            findings.add(Rule.METADATA_END, text, section=section, offset=place, refused_by=refused_by)
         if plain is None:
-            chain.is_whole = False
+            chain.add_unread(in_block.found)
+            if behind == place:
+                break
+        else:
+            findings.add_all(in_block)
         last_size = METADATA_SIZE if plain is None else len(plain)
         chain.add(place - start, last_size)
         place = behind
     return chain
+
+
+def _is_block(source: Input, start: int, end: int, section: str) -> bool:
+    """Tell whether there may be a metadata block."""
+    try:
+        stored, _ = read_stored_block(source, start, section=section)
+    except CorruptImageError:
+        return False
+    return start + METADATA_HEADER.size + len(stored) <= end

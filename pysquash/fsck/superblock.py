@@ -24,22 +24,24 @@ from pysquash.format.records import (
     GZIP_OPTIONS,
     LZ4_OPTIONS,
     LZO_OPTIONS,
+    METADATA_HEADER,
     SUPERBLOCK,
     XZ_OPTIONS,
     ZSTD_OPTIONS,
     Superblock,
 )
-from pysquash.format.rules import KERNEL, Rule
+from pysquash.format.rules import KERNEL, UNSQUASHFS, Rule
+from pysquash.format.words import metadata_word
 from pysquash.fsck.findings import Findings
 from pysquash.reader.input import Input
 from pysquash.reader.metadata import read_stored_block
 
-__all__ = ["check_compressor_options", "check_superblock"]
+__all__ = ["check_compressor_options", "check_superblock", "check_unannounced_options"]
 
 _SECTION = "superblock"
 _BLOCK_LOGS = range(12, 21)
-_SECTOR_SIZE = 512
-"""Bytes that a block device serves together: what is left of a file behind its last whole sector cannot be read."""
+_SECTOR_SIZE = 1024
+"""Bytes that the kernel reads together: what is left of a file behind the last whole ones cannot be read."""
 
 _OPTIONS: dict[int, Codec[Any]] = {
     CompressorId.GZIP: GZIP_OPTIONS,
@@ -48,6 +50,7 @@ _OPTIONS: dict[int, Codec[Any]] = {
     CompressorId.LZ4: LZ4_OPTIONS,
     CompressorId.ZSTD: ZSTD_OPTIONS,
 }
+_NEEDED_BY: dict[int, tuple[str, ...]] = {CompressorId.XZ: (KERNEL, UNSQUASHFS), CompressorId.LZ4: (KERNEL, UNSQUASHFS)}
 _LZ4_VERSION = 1
 
 
@@ -156,7 +159,9 @@ def check_compressor_options(source: Input, superblock: Superblock, findings: Fi
     if not is_raw or codec is None or len(packed) != codec.size:
         wanted = "none are known" if codec is None else f"{codec.size} raw ones are wanted"
         text = f"{len(packed)} {'raw' if is_raw else 'compressed'} bytes, {wanted}"
-        findings.add(Rule.COMPRESSOR_OPTIONS, text, section=section, offset=DATA_START)
+        # Both read the block, but few compressors have a use for it.
+        refused_by = None if not is_raw else _NEEDED_BY.get(compressor, ())
+        findings.add(Rule.COMPRESSOR_OPTIONS, text, section=section, offset=DATA_START, refused_by=refused_by)
         return window_limit
     if compressor == CompressorId.LZ4:
         version = LZ4_OPTIONS.unpack(packed).version
@@ -167,10 +172,40 @@ def check_compressor_options(source: Input, superblock: Superblock, findings: Fi
         size = XZ_OPTIONS.unpack(packed).dictionary_size
         if not _is_dictionary_size(size, superblock.block_size):
             text = f"is {size}, with blocks of {superblock.block_size}"
-            findings.add(Rule.XZ_DICTIONARY_OPTIONS, text, section=section, offset=DATA_START, field="dictionary_size")
+            findings.add(
+                Rule.XZ_DICTIONARY_OPTIONS,
+                text,
+                section=section,
+                offset=DATA_START,
+                field="dictionary_size",
+                # More than is needed takes memory only.
+                refused_by=() if _is_dictionary_size(size, size) else None,
+            )
         else:
             window_limit = size
     return window_limit
+
+
+def check_unannounced_options(source: Input, superblock: Superblock, data_start: int, findings: Findings) -> None:
+    """Check that nothing that looks like options is in front of the data, where the superblock says there are none.
+
+    Args:
+        source: The image.
+        superblock: Its superblock.
+        data_start: The first byte that is anything else's.
+        findings: Takes what is wrong.
+    """
+    codec = _OPTIONS.get(superblock.compressor)
+    if codec is None or superblock.flags & SuperblockFlag.COMPRESSOR_OPTIONS:
+        return
+    size = METADATA_HEADER.size + codec.size
+    if data_start != DATA_START + size:
+        return
+    found = METADATA_HEADER.unpack(source.read_at_most(DATA_START, size)).value
+    if found == metadata_word(codec.size, raw=True):
+        text = f"there are {codec.size} bytes of them, and the flag for them is not set"
+        section = "compressor options"
+        findings.add(Rule.COMPRESSOR_OPTIONS, text, section=section, offset=DATA_START, refused_by=())
 
 
 def _is_dictionary_size(size: int, block_size: int) -> bool:

@@ -52,7 +52,7 @@ class Tables(NamedTuple):
 
 def check_tables(
     source: Input, settings: CompressorSettings, superblock: Superblock, blocks: BlockChecker, findings: Findings
-) -> Tables:
+) -> Tables | None:
     """Find the tables, the last one first, because each ends where the one behind it starts.
 
     Args:
@@ -61,6 +61,9 @@ def check_tables(
         superblock: Its superblock.
         blocks: Reads metadata blocks.
         findings: Takes what is wrong.
+
+    Returns:
+        What was found, or None where that overlaps what is in front.
     """
     return _Finder(source, settings, superblock, blocks, findings).find()
 
@@ -83,7 +86,7 @@ class _Finder:
         self._findings = findings
         self._end: int | None = superblock.bytes_used
 
-    def find(self) -> Tables:
+    def find(self) -> Tables | None:
         superblock = self._superblock
         xattrs, xattr_end = self._find_xattrs()
         ids = self._find_table(IDS, superblock.id_table_start, superblock.id_count)
@@ -97,8 +100,8 @@ class _Finder:
         if directory_end is not None and directory_start > directory_end:
             text = f"is {directory_start}, the next table starts at {directory_end}"
             self._findings.add(Rule.TABLE_ORDER, text, section="superblock", field="directory_table_start")
-            is_sure = False
-        if directory_end is None or not is_sure:
+            return None
+        if directory_end is None:
             directory_end = next_start(superblock, directory_start)
         return Tables(ids, fragments, exports, xattrs, xattr_end, directory_end, is_sure)
 
@@ -120,13 +123,12 @@ class _Finder:
             findings.add(Rule.UNUSED, f"is {header.unused}", section=section, offset=start, field="unused")
         self._end = self._superblock.bytes_used
         first = self._check_table(xattrs.rows)
+        self._end = None if first is None else header.start
         if first is None:
             return None, 0
-        self._end = header.start
         if header.start >= first:
             text = f"is {header.start}, the first row's block starts at {first}"
             findings.add(Rule.XATTR_TABLE_START, text, section=section, offset=start, field="start")
-            self._end = None
             return None, 0
         return xattrs, first
 
@@ -166,7 +168,9 @@ class _Finder:
             wanted = table.block_size(row)
             if plain is not None and len(plain) != wanted:
                 text = f"block {row} holds {len(plain)} bytes, not {wanted}"
-                findings.add(Rule.TABLE_BLOCK_SIZE, text, section=kind.section, offset=start)
+                # Only NFS asks for exports.
+                needed_by = () if kind is EXPORTS else None
+                findings.add(Rule.TABLE_BLOCK_SIZE, text, section=kind.section, offset=start, refused_by=needed_by)
         return locations[0]
 
     def _check_locations(self, table: Table[Any], locations: list[int]) -> bool:
@@ -176,6 +180,16 @@ class _Finder:
             if not 0 < behind - start <= _STEP_LIMIT:
                 what = "the next one" if row + 1 < len(locations) else "the list"
                 text = f"location {row} is {start}, and {what} at {behind}"
-                self._findings.add(Rule.LOCATION_ORDER, text, section=table.kind.section, offset=table.list_start)
+                is_sorted = sorted(locations) == locations and locations[-1] < table.list_start
+                refused_by: tuple[str, ...] = (KERNEL,) if is_sorted else (KERNEL, UNSQUASHFS)
+                if table.kind is FRAGMENTS:  # of this list, the kernel looks at the first only
+                    refused_by = (KERNEL,) if locations[0] >= table.list_start else ()
+                self._findings.add(
+                    Rule.LOCATION_ORDER,
+                    text,
+                    section=table.kind.section,
+                    offset=table.list_start,
+                    refused_by=refused_by,
+                )
                 return False
         return True

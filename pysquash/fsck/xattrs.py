@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from pysquash.errors import CorruptImageError, printable
 from pysquash.format.constants import NO_XATTRS, XATTR_PREFIXES
-from pysquash.format.rules import Rule
+from pysquash.format.rules import KERNEL, Rule
 from pysquash.format.words import split_metadata_ref
 from pysquash.fsck.findings import Findings
-from pysquash.fsck.metadata import Chain
+from pysquash.fsck.metadata import UNREAD_RULES, XATTR_SECTION, Chain
 from pysquash.reader.inodes import Inode
 from pysquash.reader.xattrs import Xattr, XattrReader
 from pysquash.tree.entry import Kind
 
 __all__ = ["XattrChecker"]
 
-_SECTION = "xattr table"
 _NAME_LIMIT = 255
+_NUMBER_MASK = 0xFF
 _USER = XATTR_PREFIXES[0]
 
 
@@ -49,10 +49,12 @@ class XattrChecker:
             try:
                 room -= self._check_set(xattrs, chain, index)
             except CorruptImageError as error:
-                findings.add_error(error, offset=xattrs.rows.list_start)
+                if chain.is_whole or error.rule not in UNREAD_RULES:
+                    findings.add_error(error, offset=xattrs.rows.list_start)
+                chain.is_needed = True
             if room < 0:
                 text = f"the sets up to row {index} take more than the {chain.size} bytes of the table"
-                findings.add(Rule.XATTR_OVERLAP, text, section=_SECTION, offset=chain.start)
+                findings.add(Rule.XATTR_OVERLAP, text, section=XATTR_SECTION, offset=chain.start)
                 return
 
     def check_inode(self, inode: Inode, path: bytes, offset: int) -> None:
@@ -68,8 +70,15 @@ class XattrChecker:
             return
         if index >= len(self._has_user):
             text = f"is {index}, there are {len(self._has_user)} rows"
+            refused_by = None if self._has_user else ()  # without a table, nobody looks
             self._findings.add(
-                Rule.XATTR_INDEX, text, section="inode table", offset=offset, field="xattr_index", path=path
+                Rule.XATTR_INDEX,
+                text,
+                section="inode table",
+                offset=offset,
+                field="xattr_index",
+                path=path,
+                refused_by=refused_by,
             )
         elif self._has_user[index] and inode.kind not in (Kind.FILE, Kind.DIRECTORY):
             text = f"a {inode.kind.name.lower().replace('_', ' ')} has an attribute of users"
@@ -88,6 +97,7 @@ class XattrChecker:
         block_start, byte_offset = split_metadata_ref(row.ref)
         offset = xattrs.rows.location(0)
         if chain.position(block_start, byte_offset) is None:
+            chain.is_needed = True
             if chain.is_whole:
                 text = f"row {index} leads to {row.ref:#x}, where nothing is"
                 findings.add(Rule.METADATA_REF, text, section="xattr id table", offset=offset, field="ref")
@@ -98,7 +108,16 @@ class XattrChecker:
             prefix = each.prefix
             if prefix is None:
                 text = f"row {index} has one of type {each.type:#x}"
-                findings.add(Rule.XATTR_TYPE, text, section=_SECTION, offset=chain.start + block_start, field="type")
+                # unsquashfs does not look at bits above the number.
+                is_masked = each.type & _NUMBER_MASK < len(XATTR_PREFIXES)
+                findings.add(
+                    Rule.XATTR_TYPE,
+                    text,
+                    section=XATTR_SECTION,
+                    offset=chain.start + block_start,
+                    field="type",
+                    refused_by=(KERNEL,) if is_masked else None,
+                )
                 return stored_size
             size += len(prefix) + len(each.suffix) + 1 + len(each.value)
             self._check_name(each, prefix, index, chain.start + block_start)
@@ -112,4 +131,4 @@ class XattrChecker:
         size = len(prefix) + len(each.suffix)
         if not each.suffix or size > _NAME_LIMIT:
             text = f"row {index} has {printable(prefix + each.suffix)[:80]!r}, of {size} bytes"
-            self._findings.add(Rule.XATTR_NAME, text, section=_SECTION, offset=offset, field="name_size")
+            self._findings.add(Rule.XATTR_NAME, text, section=XATTR_SECTION, offset=offset, field="name_size")

@@ -25,6 +25,9 @@ __all__ = ["IndexRow", "Name", "find_name", "read_index", "read_names"]
 _NAME_LIMIT = 256
 """Bytes of a name. No program can look 256 up, but Linux and unsquashfs list them."""
 
+_NO_ENTRIES = 0xFFFF_FFFF
+"""What a header that counts no entries says, since the count is stored less 1."""
+
 _unpack_header, _ = joined_unpack(DIRECTORY_HEADER)
 _unpack_entry, _ = joined_unpack(DIRECTORY_ENTRY)
 _RUN_SIZE_LIMIT = DIRECTORY_HEADER.size + DIRECTORY_ENTRY.size + _NAME_LIMIT
@@ -95,13 +98,16 @@ def read_names(
                 raise _corrupt(f"{left} bytes are left, a header is {header_size}", "listing_size")
             last_index, run_block, base_number = _unpack_header(buffer, at)
             if last_index >= HEADER_ENTRY_COUNT:
-                raise _corrupt(f"a header with {last_index + 1} entries", "last_index", Rule.HEADER_COUNT)
+                rule = Rule.HEADER_COUNT if last_index < _NO_ENTRIES else Rule.HEADER_EMPTY
+                raise _corrupt(f"a header with last_index {last_index:#x}", "last_index", rule)
             count, run_ref = last_index + 1, run_block << 16
             at += header_size
             left -= header_size
             continue
         if left <= entry_size:
-            raise _corrupt("a header counts more entries than the listing holds", "last_index")
+            # What is cut short goes on behind the end; what is missing is something else there.
+            rule = Rule.LISTING_END if left else Rule.HEADER_COUNT
+            raise _corrupt("a header counts more entries than the listing holds", "last_index", rule)
         inode_offset, delta, entry_type, last_name_index = unpack_entry(buffer, at)
         at += entry_size
         end = at + last_name_index + 1
@@ -110,7 +116,8 @@ def read_names(
         if last_name_index >= _NAME_LIMIT:
             raise _corrupt(f"a name of {last_name_index + 1} bytes", "last_name_index", Rule.NAME_SIZE)
         if left < 0:
-            raise _corrupt(f"a name of {last_name_index + 1} bytes, which ends behind the listing", "last_name_index")
+            text = f"a name of {last_name_index + 1} bytes, which ends behind the listing"
+            raise _corrupt(text, "last_name_index", Rule.LISTING_END)
         if b"/" in name or b"\0" in name or name == b"." or name == b"..":
             raise _corrupt(f"the name {printable(name)!r}, which may not be one", "name", Rule.NAME_CHARACTERS)
         at = end

@@ -29,7 +29,6 @@ _SET_LIMIT = 65536
 """Bytes of a value, and attributes of a set, as in Linux."""
 _SET_SIZE_LIMIT = 64 << 20
 """Bytes of one inode's values: a thousand of the longest. What refers to a value that is held already takes nothing."""
-_PREFIX_MASK = 0xFF
 _KEPT_COUNT = 64
 _KEPT_SIZE = 4096
 """Bytes of a set that is kept in memory: one that many inodes share, such as a label, is short."""
@@ -53,7 +52,7 @@ class Xattr(NamedTuple):
     @property
     def prefix(self) -> bytes | None:
         """The name space; None where the format has none of this number, which Linux passes over."""
-        number = self.type & _PREFIX_MASK
+        number = self.type & ~XATTR_OUT_OF_LINE
         return XATTR_PREFIXES[number] if number < len(XATTR_PREFIXES) else None
 
 
@@ -117,10 +116,10 @@ class XattrReader:
             stored_size = XATTR_ENTRY.size + len(suffix) + XATTR_VALUE.size + len(value)
             if key.type & XATTR_OUT_OF_LINE:
                 if len(value) != XATTR_REF.size:
-                    raise _corrupt(f"a reference of {len(value)} bytes", "value", Rule.XATTR_OUT_OF_LINE)
+                    raise _corrupt(f"a reference of {len(value)} bytes", "value", Rule.XATTR_REF_SIZE)
                 ref = XATTR_REF.unpack(value).value
                 if ref not in shared:
-                    shared[ref] = _value(Cursor(self.stream, *split_metadata_ref(ref)))
+                    shared[ref] = self._value_at(ref)
                     held_size += len(shared[ref])
                 value = shared[ref]
             else:
@@ -128,6 +127,12 @@ class XattrReader:
             if held_size > _SET_SIZE_LIMIT:
                 raise _corrupt(f"values of {held_size} bytes and more in one set", "size", Rule.XATTR_SET_SIZE)
             yield Xattr(key.type, suffix, value, stored_size)
+
+    def _value_at(self, ref: int) -> bytes:
+        try:
+            return _value(Cursor(self.stream, *split_metadata_ref(ref)))
+        except CorruptImageError as error:
+            raise _corrupt(f"of {ref:#x}: {error.text}", "value", Rule.XATTR_OUT_OF_LINE) from error
 
 
 def _value(cursor: Cursor) -> bytes:
