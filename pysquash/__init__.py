@@ -17,6 +17,7 @@ from pysquash.errors import (
     SquashfsError,
     UnsupportedEntryError,
     UnsupportedImageError,
+    VerificationError,
 )
 from pysquash.format.rules import Rule
 from pysquash.fsck.check import check
@@ -48,6 +49,7 @@ __all__ = [
     "SquashfsWriter",
     "UnsupportedEntryError",
     "UnsupportedImageError",
+    "VerificationError",
     "WriterOptions",
     "__version__",
     "build",

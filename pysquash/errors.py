@@ -24,6 +24,7 @@ __all__ = [
     "SquashfsError",
     "UnsupportedEntryError",
     "UnsupportedImageError",
+    "VerificationError",
     "printable",
 ]
 
@@ -141,6 +142,19 @@ class CorruptImageError(ImageError):
         self.rule = rule
         self.offset = offset
         self.field = field
+
+
+class VerificationError(ImageError):
+    """The image that was written is not what went in.
+
+    Attributes:
+        problems: What differs, and what a check finds, a line each.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        super().__init__(f"the image that was written is not what went in: {problems[0]}{more}")
+        self.problems = problems
 
 
 class PathNotFoundError(ImageError, FileNotFoundError):

@@ -94,6 +94,8 @@ class WriterOptions:
         ignore_zeros: Whether to read on after a tar's end-of-archive blocks, so that concatenated archives count.
         strict: Whether what would only be warned of is an error.
         lenient: Whether a hard link to nothing is dropped with a warning instead of being an error.
+        verify: Whether to read the image back before it gets its name, compare it with what went in, and check it.
+            Takes about as long as packing; for those who must know.
         limits: How much input is accepted.
     """
 
@@ -110,6 +112,7 @@ class WriterOptions:
     ignore_zeros: bool = False
     strict: bool = False
     lenient: bool = False
+    verify: bool = False
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ from pysquash.tree.entry import Entry, Kind
 from pysquash.tree.merge import Merge
 from pysquash.tree.node import Node
 from pysquash.tree.visibility import Visibility
+from pysquash.verification import Verification
 from pysquash.writer.image import ImageWriter
 from pysquash.writer.output import Output, OutputTarget
 
@@ -58,6 +59,7 @@ def pack(
 
     Raises:
         InputError: A layer is malformed, the layers do not make a tree, or a limit is exceeded; there is no output.
+        VerificationError: The image was to be verified, and is not what went in; there is no output.
         OSError: A file cannot be read, or the output not be written.
     """
     limit = options.limits.layer_count
@@ -73,6 +75,9 @@ def pack(
         if progress is not None:
             progress("write", 0, None)
         summary = image.finish(packer.merge.root)
+        was_written = time.perf_counter()
+        packer.verification.verify(target, packer.merge.root)
+        was_verified = time.perf_counter()
         target.keep()
         if progress is not None:
             progress("write", summary.inode_count, summary.inode_count)
@@ -87,7 +92,11 @@ def pack(
             hidden_files=packer.hidden_count,
             warnings=tuple(warnings.lines),
             warning_count=warnings.count,
-            seconds={"read": was_read - started, "write": time.perf_counter() - was_read},
+            seconds={
+                "read": was_read - started,
+                "write": time.perf_counter() - was_read - (was_verified - was_written),
+                **({"verify": was_verified - was_written} if options.verify else {}),
+            },
         )
 
 
@@ -103,6 +112,7 @@ class _Packer:
         progress: Progress | None,
     ) -> None:
         self.merge = Merge(options, warnings)
+        self.verification = Verification(options)
         self.bytes_in = 0
         self.bytes_unpacked = 0
         self.hidden_count = 0
@@ -161,7 +171,9 @@ class _Packer:
             with closing(added_file(name, content, attributes, self._options)) as added:
                 node = self.merge.put_default(added.entry)
                 if node is not None:
-                    node.data = self._image.data.store(added.entry.size, added.read)
+                    read, watched = self.verification.watch(added.entry.size, added.read, None)
+                    node.data = self._image.data.store(added.entry.size, read)
+                    self.verification.note(node.data, watched)
 
     def store_spooled(self) -> None:
         """Store what was set aside and is in the tree after all, in the order in which it was read."""
@@ -174,10 +186,12 @@ class _Packer:
             if isinstance(spooled, Spooled):  # else a hard link of one stored in this loop
                 self.hidden_count -= 1
                 node.data = self._image.data.store(spooled.size, self._spool.reader(spooled), spooled.segments)
+                self.verification.moved(spooled, node.data)
 
     def _stored(self, source: Source, is_dropped: Callable[[bytes], bool]) -> Iterator[Entry]:
         """Yield a layer's entries with their content stored, or set aside where it seems that nobody will see it."""
-        store, read, is_hidden = self._image.data.store, source.read, self._visibility.hides
+        store, is_hidden = self._image.data.store, self._visibility.hides
+        watch, note = self.verification.watch, self.verification.note
         file, count_limit, size_limit = Kind.FILE, self._limits.entry_count, self._limits.total_size
         for entry in source if self._progress is None else self._watched(source, self._progress):
             self._entry_count += 1
@@ -188,11 +202,13 @@ class _Packer:
                 self._content_size += size
                 if self._content_size > size_limit:
                     raise LimitError("the layers' uncompressed size", self._content_size, size_limit, where=source.name)
+                read, watched = watch(size, source.read, entry.segments)
                 if size and (is_hidden(entry.path) or is_dropped(entry.path)):
                     self.hidden_count += 1
                     entry.data = self._spool.add(size, entry.stored_size, read, entry.segments)
                 else:
                     entry.data = store(size, read, entry.segments)
+                note(entry.data, watched)
             yield entry
 
     def _is_dropped_by_name(self, seen: set[bytes]) -> Callable[[bytes], bool]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -19,6 +20,7 @@ from pysquash.sources.directory import DirectorySource
 from pysquash.sources.files import Attributes, Content, added_entry, added_file, image_path
 from pysquash.tree.entry import Entry, Kind
 from pysquash.tree.merge import Merge
+from pysquash.verification import Verification
 from pysquash.writer.image import ImageSummary, ImageWriter
 from pysquash.writer.output import Output, OutputTarget
 
@@ -62,6 +64,7 @@ class SquashfsWriter:
         except BaseException:
             self._output.discard()
             raise
+        self._verification = Verification(self._options)
         self._entry_count = 0
         self.summary: ImageSummary | None = None
 
@@ -83,7 +86,7 @@ class SquashfsWriter:
         """
         added = added_file(name, content, attributes, self._options)
         try:
-            added.entry.data = self._image.data.store(added.entry.size, added.read)
+            self._store(added.entry, added.read)
         finally:
             added.close()
         self._put(added.entry)
@@ -151,7 +154,7 @@ class SquashfsWriter:
         try:
             for entry in source:
                 if entry.kind is Kind.FILE:
-                    entry.data = self._image.data.store(entry.size, source.read, entry.segments)
+                    self._store(entry, source.read)
                 self._put(entry)
         finally:
             source.close()
@@ -166,10 +169,16 @@ class SquashfsWriter:
             if kind is None:
                 self._merge.end_layer()
                 self.summary = self._image.finish(self._merge.root)
+                self._verification.verify(self._output, self._merge.root)
                 self._output.keep()
         finally:
             self._image.close()
             self._output.discard()
+
+    def _store(self, entry: Entry, read: Callable[[int], bytes]) -> None:
+        watched, content = self._verification.watch(entry.size, read, entry.segments)
+        entry.data = self._image.data.store(entry.size, watched, entry.segments)
+        self._verification.note(entry.data, content)
 
     def _add(self, name: _Name, kind: Kind, attributes: Attributes, **fields: object) -> None:
         self._put(added_entry(image_path(name, self._options), kind, attributes, self._options, **fields))

@@ -58,6 +58,7 @@ __all__ = ["build"]
 @click.option("--ignore-zeros", is_flag=True, help="Read on behind the end of a tar, for concatenated ones.")
 @click.option("--strict", is_flag=True, help="Fail where there would be a warning.")
 @click.option("--lenient", is_flag=True, help="Drop hard links to nothing instead of failing.")
+@click.option("--verify", is_flag=True, help="Read the image back, compare it with what went in, and check it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def build(

@@ -165,7 +165,7 @@ class Rule(enum.StrEnum):
     PARENT_NUMBER = (
         "parent-number",
         "inodes",
-        "parent_number is the number of the directory above; the root's is no inode's",
+        "parent_number is the number of the directory above; the root's is inode_count + 1, or 0",
         _NEITHER,
     )
 

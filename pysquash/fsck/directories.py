@@ -301,8 +301,9 @@ class TreeChecker:
         for number, path, offset in self._beyond:
             text = f"is {number}, the superblock counts {self._inode_count}"
             self._findings.add(Rule.INODE_NUMBER, text, section="inode table", offset=offset, field="number", path=path)
-        if root.parent_number in self.numbers and has_count and not self._beyond:
-            text = f"of the root is {root.parent_number}, which is an inode's"
+        # tar2sqfs 1.2 says 0.
+        if root.parent_number not in (0, self._inode_count + 1) and has_count and not self._beyond:
+            text = f"of the root is {root.parent_number}, not {self._inode_count + 1}"
             self._add(Rule.PARENT_NUMBER, text, root, b"", "parent_number")
         for name, here, text in self._misnumbered:
             # Linux takes two names of one number for one inode.

@@ -220,7 +220,8 @@ class TarSource(ChunkBuffer):
                     group = pax_number(b"gid", own_records[b"gid"])
                 if b"mtime" in own_records:
                     seconds = pax_seconds(own_records[b"mtime"])
-                entry.xattrs = self._xattrs(own_records)
+                is_for_users = entry_type in _FILE_TYPES or _KINDS.get(entry_type) is Kind.DIRECTORY
+                entry.xattrs = self._xattrs(own_records, is_for_users=is_for_users)
             pending_start = None
 
             # Content first: whatever the entry turns out to be, the next header is behind it.
@@ -388,13 +389,15 @@ class TarSource(ChunkBuffer):
         self._notice(f"mtime {seconds} is outside 0 to {HIGHEST_MTIME}; {kept} is stored")
         return kept
 
-    def _xattrs(self, records: dict[bytes, bytes]) -> Xattrs:
-        """Keep the attributes that SquashFS can hold and Linux can serve."""
+    def _xattrs(self, records: dict[bytes, bytes], *, is_for_users: bool) -> Xattrs:
+        """Keep the attributes that SquashFS can hold and Linux can serve: users' are of files and directories only."""
         kept = []
         for name, value in pax_xattrs(records):
             space, dot, suffix = name.partition(b".")
             if space + dot not in XATTR_PREFIXES or not suffix or len(name) > 255 or b"\0" in name:
                 self._notice(f"xattr {printable(name)[:300]} cannot be stored and is dropped")
+            elif space == b"user" and not is_for_users:
+                self._notice(f"xattr {printable(name)[:300]} is on what is no file or directory and is dropped")
             elif len(value) > self._limits.xattr_value_size:
                 self._notice(
                     f"xattr {printable(name)} of {len(value)} bytes is dropped, "

@@ -14,6 +14,7 @@ import errno
 import io
 import os
 import secrets
+from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -74,10 +75,32 @@ class Output:
         self._file.write(data)
         self._file.seek(self._base + self.position)
 
+    @contextlib.contextmanager
+    def reopened(self) -> Iterator[tuple[BinaryIO, int]]:
+        """Open what was written for reading, before it is kept.
+
+        Yields:
+            A file, and the byte in it at which the image starts.
+
+        Raises:
+            OptionError: The caller's file cannot be read from.
+        """
+        self._cut()
+        if self._temporary_path is not None:
+            with open(self._temporary_path, "rb") as file:
+                yield file, 0
+            return
+        try:
+            self._file.seek(self._base)
+            self._file.read(0)
+        except (OSError, io.UnsupportedOperation) as error:
+            raise OptionError("an output that is to be verified must be readable") from error
+        yield self._file, self._base
+        self._file.seek(self._base + self.position)
+
     def keep(self) -> None:
         """Cut the file at the position and, for a path, sync it and give it its name."""
-        self._file.truncate(self._base + self.position)
-        self._file.flush()
+        self._cut()
         self._is_kept = True
         if self._path is None or self._temporary_path is None:
             return
@@ -85,6 +108,10 @@ class Output:
         self._file.close()
         os.replace(self._temporary_path, self._path)
         self._temporary_path = None
+
+    def _cut(self) -> None:
+        self._file.truncate(self._base + self.position)
+        self._file.flush()
 
     def discard(self) -> None:
         """Remove the temporary file, or cut the caller's file back to what it was. Harmless after `keep`."""
