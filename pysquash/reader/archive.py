@@ -2,21 +2,22 @@
 
 In: a path in an image. Out: a tar with all that is there and below, streamed.
 Source: POSIX.1-2001 pax; extended attributes as SCHILY.xattr records, as GNU tar, star and bsdtar have them.
-Rules kept here: names that are not UTF-8 and values of any bytes are kept; what comes out, packed again, is the same
-tree.
+Rules kept here: names that are not UTF-8 and values of any bytes are kept; large files with holes are sparse; what
+comes out, packed again, is the same tree.
 Not here: what an image's names are as entries (entries).
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import tarfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from pysquash.errors import UnsupportedImageError, printable
-from pysquash.reader.entries import image_entries
-from pysquash.tree.entry import Entry, Kind
+from pysquash.reader.entries import image_entries, stored_content
+from pysquash.tree.entry import Entry, Kind, Segment
 
 if TYPE_CHECKING:  # image makes use of this module, and this one of its paths
     from pysquash.reader.image import ImagePath
@@ -56,9 +57,40 @@ def to_tar(root: ImagePath, output: BinaryIO) -> list[str]:
             if entry.kind not in _TYPES:
                 left_out.append(f"{printable(entry.path)}: a tar cannot hold a {entry.kind.name.lower()}")
                 continue
-            content = io.BufferedReader(_Content(here.blocks())) if entry.kind is Kind.FILE else None
-            archive.addfile(_described(entry), content)
+            info = _described(entry)
+            if entry.kind is not Kind.FILE:
+                archive.addfile(info)
+                continue
+            pieces = stored_content(entry, here)
+            if entry.segments is not None:
+                sparse_map = _make_sparse(info, entry, entry.segments)
+                pieces = itertools.chain([sparse_map], pieces)
+            archive.addfile(info, io.BufferedReader(_Content(pieces)))
     return left_out
+
+
+def _make_sparse(info: tarfile.TarInfo, entry: Entry, segments: tuple[Segment, ...]) -> bytes:
+    """Make a member a sparse one: GNU's form 1.0, which puts a map of the stored runs in front of them.
+
+    Returns:
+        The map: a count, and then start and size of each run, one number on a line, padded to whole blocks.
+    """
+    if not segments or sum(segments[-1]) != entry.size:
+        segments = (*segments, (entry.size, 0))  # how GNU tar knows of a hole at the end
+    lines = [len(segments), *itertools.chain.from_iterable(segments)]
+    sparse_map = "".join(f"{number}\n" for number in lines).encode("ascii")
+    sparse_map += bytes(-len(sparse_map) % tarfile.BLOCKSIZE)
+    info.pax_headers = {
+        **info.pax_headers,
+        "GNU.sparse.major": "1",
+        "GNU.sparse.minor": "0",
+        "GNU.sparse.name": info.name,
+        "GNU.sparse.realsize": str(entry.size),
+    }
+    folder, _, name = info.name.rpartition("/")
+    info.name = f"{folder or '.'}/GNUSparseFile.0/{name}"  # for who does not know of it
+    info.size = len(sparse_map) + entry.stored_size
+    return sparse_map
 
 
 def _described(entry: Entry) -> tarfile.TarInfo:

@@ -192,6 +192,37 @@ class DataReader:
             if extent.size % self.block_size:
                 yield zeros[: extent.size % self.block_size]
 
+    def stored_blocks(self, inode: Inode) -> Iterator[bytes]:
+        """Yield the pieces of a file's content that are stored, without those in holes.
+
+        Raises:
+            CorruptImageError: As for `blocks`.
+        """
+        return (self.read_extent(inode, extent) for extent in self.extents(inode) if not extent.is_hole)
+
+    def stored_runs(self, inode: Inode, count_limit: int) -> tuple[tuple[int, int], ...] | None:
+        """Find where a file's stored pieces are: (first byte, size) for each run of them.
+
+        Args:
+            inode: The file's.
+            count_limit: Runs that the caller has room for.
+
+        Returns:
+            The runs; None where there are more than that, or the file has no holes.
+        """
+        runs: list[tuple[int, int]] = []
+        has_holes = False
+        for extent in self.extents(inode):
+            if extent.is_hole:
+                has_holes = True
+            elif runs and sum(runs[-1]) == extent.position:
+                runs[-1] = (runs[-1][0], runs[-1][1] + extent.size)
+            elif len(runs) == count_limit:
+                return None
+            else:
+                runs.append((extent.position, extent.size))
+        return tuple(runs) if has_holes else None
+
     def read_extent(self, inode: Inode, extent: Extent) -> bytes:
         """Give the bytes of a data block or a tail; any thread may ask.
 

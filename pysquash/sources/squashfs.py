@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from pysquash.errors import ImageError, SourceError
 from pysquash.options import WriterOptions
-from pysquash.reader.entries import image_entries
+from pysquash.reader.entries import image_entries, stored_content
 from pysquash.reader.image import SquashfsImage
 from pysquash.sources.base import Warn
 from pysquash.sources.path_limits import check_path_limits
@@ -76,7 +76,7 @@ class SquashfsSource:
                     entry.path, max(map(len, components)), len(components), self._limits, source=self.name
                 )
                 self._rest = b""
-                self._blocks = self._image.blocks(here.inode) if entry.kind is Kind.FILE else iter(())
+                self._blocks = stored_content(entry, here) if entry.kind is Kind.FILE else iter(())
                 yield entry
         except ImageError as error:
             raise SourceError(str(error), source=self.name) from error

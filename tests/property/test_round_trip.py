@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import random
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +82,44 @@ def test_image_to_image(files: Files, tmp_path_factory: pytest.TempPathFactory) 
     again = io.BytesIO()
     pysquash.build([f"sqfs:{path}"], again, options=OPTIONS)
     assert described(again.getvalue()) == described(raw)
+
+
+SPARSE = [
+    (b"\xff\xfe/a name that is no text", [(0, 5000), (3 << 20, 10)], 5 << 20),
+    (b"ends in data", [(2 << 20, 7)], (2 << 20) + 7),
+    (b"a hole", [], 9 << 20),
+    (b"x" * 200, [(1 << 20, 4096), (9 << 20, 4096)], 10 << 20),
+]
+
+
+def test_large_holes_stay_holes(tmp_path: Path) -> None:
+    folder = tmp_path / "tree"
+    for name, runs, size in SPARSE:
+        place = Path(os.fsdecode(os.path.join(os.fsencode(folder), name)))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("wb") as file:
+            for start, length in runs:
+                file.seek(start)
+                file.write(random.Random(start).randbytes(length))
+            file.truncate(size)
+    image, tar, again, copy = (tmp_path / name for name in ("image", "tar", "again", "copy"))
+    pysquash.build([f"dir:{folder}"], image)
+    with SquashfsImage(image) as opened, tar.open("wb") as file:
+        assert opened.to_tar(file) == []
+    assert tar.stat().st_size < 1_500_000  # of 26 MB
+    pysquash.tar2squashfs([tar], again)
+    assert pysquash.diff(image, again) == []
+    pysquash.build([f"sqfs:{image}"], copy)
+    assert copy.read_bytes() == image.read_bytes()
+    if shutil.which("tar"):
+        target = tmp_path / "extracted"
+        target.mkdir()
+        subprocess.run(["tar", "-C", target, "-xf", tar], check=True)
+        for name, _, size in SPARSE:
+            place = Path(os.fsdecode(os.path.join(os.fsencode(target), name)))
+            original = Path(os.fsdecode(os.path.join(os.fsencode(folder), name)))
+            assert place.stat().st_size == size
+            assert place.read_bytes() == original.read_bytes()
 
 
 def test_an_image_under_a_layer(tmp_path: Path) -> None:

@@ -421,3 +421,14 @@ def test_pax_records_builder() -> None:
     assert pax_records((b"a", b"b")) == b"6 a=b\n"
     assert pax_records((b"a", b"b" * 4)) == b"9 a=bbbb\n"
     assert pax_records((b"a", b"b" * 5)) == b"11 a=bbbbb\n"
+
+
+def test_attributes_of_users_are_on_files_and_directories_only() -> None:
+    """Linux stores no others, and would not serve them."""
+    record = pax((b"SCHILY.xattr.user.a", b"v"), (b"SCHILY.xattr.trusted.b", b"v"))
+    both = ((b"user.a", b"v"), (b"trusted.b", b"v"))
+    for type_flag in (b"0", b"5"):
+        assert one(record + header(b"f", type_flag)).xattrs == both
+    entries, _, warnings = read(record + header(b"s", b"2", target=b"t") + END)
+    assert entries[0].xattrs == both[1:]
+    assert "xattr user.a is on what is no file or directory" in warnings[0]
