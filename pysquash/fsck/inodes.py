@@ -11,7 +11,7 @@ from __future__ import annotations
 from pysquash.errors import CorruptImageError
 from pysquash.format.constants import NO_FRAGMENT, InodeType
 from pysquash.format.records import Superblock
-from pysquash.format.rules import Rule
+from pysquash.format.rules import UNSQUASHFS, Rule
 from pysquash.format.words import split_metadata_ref
 from pysquash.fsck.data import DataChecker
 from pysquash.fsck.findings import Findings
@@ -122,8 +122,10 @@ class InodeChecker:
         return inode
 
     def _check(self, inode: Inode, path: bytes, offset: int) -> None:
-        def broken(rule: Rule, text: str, field: str) -> None:
-            self._findings.add(rule, text, section=_SECTION, offset=offset, field=field, path=path)
+        def broken(rule: Rule, text: str, field: str, refused_by: tuple[str, ...] | None = None) -> None:
+            self._findings.add(
+                rule, text, section=_SECTION, offset=offset, field=field, path=path, refused_by=refused_by
+            )
 
         if inode.mode & ~_PERMISSION_BITS:
             broken(Rule.INODE_MODE, f"is {inode.mode:#o}", "mode")
@@ -139,7 +141,8 @@ class InodeChecker:
             if inode.listing_size < 0:
                 broken(Rule.DIRECTORY_SIZE, f"is {inode.listing_size + 3}", "listing_size")
         elif inode.kind is Kind.SYMLINK and not 1 <= inode.size <= _TARGET_LIMIT:
-            broken(Rule.SYMLINK_TARGET, f"is {inode.size}", "target_size")
+            # Linux shows an empty target, and the system refuses to make one.
+            broken(Rule.SYMLINK_TARGET, f"is {inode.size}", "target_size", None if inode.size else (UNSQUASHFS,))
         elif inode.kind is Kind.SYMLINK and b"\0" in inode.target:
             broken(Rule.SYMLINK_TARGET, "there is a NUL in the target", "target_size")
 

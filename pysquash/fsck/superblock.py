@@ -170,7 +170,8 @@ def check_compressor_options(source: Input, superblock: Superblock, findings: Fi
             findings.add(Rule.LZ4_OPTIONS, text, section=section, offset=DATA_START, field="version")
     if compressor == CompressorId.XZ:
         size = XZ_OPTIONS.unpack(packed).dictionary_size
-        if not _is_dictionary_size(size, superblock.block_size):
+        has_form = size > 0 and size in (size & -size, 3 * (size & -size))
+        if not has_form or not METADATA_SIZE <= size <= max(superblock.block_size, METADATA_SIZE):
             text = f"is {size}, with blocks of {superblock.block_size}"
             findings.add(
                 Rule.XZ_DICTIONARY_OPTIONS,
@@ -178,10 +179,9 @@ def check_compressor_options(source: Input, superblock: Superblock, findings: Fi
                 section=section,
                 offset=DATA_START,
                 field="dictionary_size",
-                # More than is needed takes memory only.
-                refused_by=() if _is_dictionary_size(size, size) else None,
+                refused_by=() if has_form else None,  # the kernel makes room for as much as it says
             )
-        else:
+        if has_form:
             window_limit = size
     return window_limit
 
@@ -206,11 +206,3 @@ def check_unannounced_options(source: Input, superblock: Superblock, data_start:
         text = f"there are {codec.size} bytes of them, and the flag for them is not set"
         section = "compressor options"
         findings.add(Rule.COMPRESSOR_OPTIONS, text, section=section, offset=DATA_START, refused_by=())
-
-
-def _is_dictionary_size(size: int, block_size: int) -> bool:
-    """Tell whether a size is 2^n or 2^n + 2^(n+1), and in its range."""
-    if not METADATA_SIZE <= size <= max(block_size, METADATA_SIZE):
-        return False
-    lowest = size & -size
-    return size in (lowest, 3 * lowest)

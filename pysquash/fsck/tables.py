@@ -180,8 +180,7 @@ class _Finder:
             if not 0 < behind - start <= _STEP_LIMIT:
                 what = "the next one" if row + 1 < len(locations) else "the list"
                 text = f"location {row} is {start}, and {what} at {behind}"
-                is_sorted = sorted(locations) == locations and locations[-1] < table.list_start
-                refused_by: tuple[str, ...] = (KERNEL,) if is_sorted else (KERNEL, UNSQUASHFS)
+                refused_by: tuple[str, ...] = (KERNEL,)
                 if table.kind is FRAGMENTS:  # of this list, the kernel looks at the first only
                     refused_by = (KERNEL,) if locations[0] >= table.list_start else ()
                 self._findings.add(

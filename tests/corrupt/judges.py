@@ -1,0 +1,179 @@
+"""What the kernel and unsquashfs make of an image that may be broken.
+
+A judge "takes" an image, "refuses" it, or "misreads" it: no error, but another tree than the good image shows. Every
+program has a time limit, because a broken image can keep one busy for ever, and nothing stays mounted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from functools import cache
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from tests.snapshot import Seen, Tree, need_root, need_tool, remove, walk
+
+__all__ = ["Answer", "Verdict", "ask_kernel", "ask_unsquashfs", "good_tree", "kernel", "unsquashfs"]
+
+Verdict = Literal["takes", "refuses", "misreads"]
+
+_TIME_LIMIT = 30
+_ROOT = Path(__file__).parents[2]
+_EXTRACTED_SIZE_LIMIT = 64 << 20  # an image of a few KiB can say that it holds a file of any size
+
+
+class Answer(NamedTuple):
+    """A verdict, and the reason of one that is not "takes"."""
+
+    verdict: Verdict
+    reason: str
+
+
+def kernel(image: Path, folder: Path, good: Path | Tree | None) -> Verdict:
+    """Mount an image, read everything in it, and compare with what the good image shows."""
+    return ask_kernel(image, folder, good).verdict
+
+
+def unsquashfs(image: Path, folder: Path, good: Path | Tree | None) -> Verdict:
+    """Extract an image, and compare with what the good image shows through the kernel."""
+    return ask_unsquashfs(image, folder, good).verdict
+
+
+def ask_kernel(image: Path, folder: Path, good: Path | Tree | None) -> Answer:
+    """As `kernel`, with the reason."""
+    need_root()
+    expected = good_tree(good, folder) if isinstance(good, Path) else good
+    return _judged(_mounted_tree(image, folder), expected)
+
+
+def ask_unsquashfs(image: Path, folder: Path, good: Path | Tree | None) -> Answer:
+    """As `unsquashfs`, with the reason."""
+    need_root()
+    need_tool("unsquashfs", "squashfs-tools")
+    expected = good_tree(good, folder) if isinstance(good, Path) else good
+    target = folder / f"unsquashed-{image.name}"
+    command: list[str | Path] = ["prlimit", f"--fsize={_EXTRACTED_SIZE_LIMIT}", "unsquashfs", "-no-progress"]
+    try:
+        done = _run([*command, "-d", target, image])
+        if done.returncode or done.stderr:
+            said = " / ".join(line for line in done.stderr.splitlines() if line) or done.stdout.strip()[-200:]
+            return Answer("refuses", f"exit {done.returncode}: {said}")
+        return _judged(_walked(target), expected)
+    finally:
+        remove(target)
+
+
+@cache
+def good_tree(good: Path, folder: Path) -> Tree:
+    """Give what the kernel shows of an image that is whole."""
+    tree = _mounted_tree(good, folder)
+    assert not isinstance(tree, str), f"the kernel refuses the good image: {tree}"
+    return tree
+
+
+def _mounted_tree(image: Path, folder: Path) -> Tree | str:
+    point = folder / f"mount-{image.name}"
+    point.mkdir(exist_ok=True)
+    done = _run(["mount", "-t", "squashfs", "-o", "loop,ro", image, point])
+    if done.returncode:
+        return f"mount: {done.stderr.strip().splitlines()[0].removeprefix(f'mount: {point}: ')}"
+    try:
+        return _walked(point)
+    finally:
+        _unmount(point)
+        point.rmdir()
+
+
+def _unmount(point: Path) -> None:
+    for _ in range(20):
+        if not _run(["umount", point]).returncode:
+            return
+        time.sleep(0.1)  # a walk that was killed may hold on to it for a moment
+    _run(["umount", "-l", point])
+
+
+def _walked(root: Path) -> Tree | str:
+    """Walk a tree in a process of its own, which can be killed."""
+    done = subprocess.Popen(
+        [sys.executable, "-m", __name__, root], cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        output, complaint = done.communicate(timeout=_TIME_LIMIT)
+    except subprocess.TimeoutExpired:
+        done.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            done.communicate(timeout=5)  # not without a limit: a process can be stuck inside the kernel
+        return f"not done after {_TIME_LIMIT} s"
+    if done.returncode:
+        return f"walk: {complaint.decode(errors='replace')[-300:]}"
+    tree: Tree | str = pickle.loads(output)
+    return tree
+
+
+def _run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False, timeout=_TIME_LIMIT
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, -1, "", f"not done after {_TIME_LIMIT} s")
+
+
+def _judged(tree: Tree | str, expected: Tree | None) -> Answer:
+    if isinstance(tree, str):
+        return Answer("refuses", tree)
+    if expected is None or tree == expected:
+        return Answer("takes", "")
+    return Answer("misreads", _difference(tree, expected))
+
+
+def _difference(tree: Tree, expected: Tree) -> str:
+    """Tell the first difference."""
+    for path in sorted(tree.keys() | expected.keys()):
+        is_shown, is_expected = path in tree, path in expected
+        if not is_shown or not is_expected:
+            return f"{path[-60:]!r} is {'shown' if is_shown else 'missing'}"
+        for each in fields(Seen):
+            shown, wanted = getattr(tree[path], each.name), getattr(expected[path], each.name)
+            if shown != wanted:
+                return f"{path[-60:]!r}: {each.name} {shown!r:.100}, not {wanted!r:.100}"
+    return ""
+
+
+def _as_listed(root: Path, path: bytes, seen: Seen) -> Seen:
+    """Note where the directory that holds a name says another kind than its inode, which `find` would go by."""
+    below = os.path.join(os.fsencode(root), path)
+    if seen.kind != "directory" or len(below) > 3000:  # a longer path cannot be asked for
+        return seen
+    with os.scandir(below) as entries:
+        for entry in entries:
+            # These answer from the directory, without asking for the inode.
+            listed = entry.is_dir(follow_symlinks=False), entry.is_file(follow_symlinks=False), entry.is_symlink()
+            mode = os.lstat(entry.path).st_mode
+            if listed != (stat.S_ISDIR(mode), stat.S_ISREG(mode), stat.S_ISLNK(mode)):
+                return replace(seen, content=f"says another kind of {entry.name!r} than its inode")
+    return seen
+
+
+def _main() -> None:
+    """Walk the tree named by the only argument, for `_walked`."""
+    result: Tree | str
+    root = Path(sys.argv[1])
+    try:
+        tree = walk(root)
+        result = {path: _as_listed(root, path, seen) for path, seen in tree.items()}
+    except (OSError, RecursionError) as error:
+        result = f"{type(error).__name__}: {error}"
+    sys.stdout.buffer.write(pickle.dumps(result))
+
+
+if __name__ == "__main__":
+    _main()
