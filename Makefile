@@ -10,7 +10,7 @@ help:
 	@echo 'make demo   pack a three-layer image out of real files, list it, say where it is'
 	@echo 'make test   lint, types and all tests; installs what they need'
 	@echo 'make bench  time pysquash beside the C tools, into benchmarks/RESULTS.md'
-	@echo 'make docs   make docs/format.md out of the declarations'
+	@echo 'make docs   make docs/format.md and docs/rules.md out of the declarations'
 	@echo 'make clean  remove what the others made'
 
 $(VENV)/installed: pyproject.toml
@@ -51,6 +51,7 @@ bench: $(VENV)/developing check-tools
 
 docs: $(VENV)/developing
 	$(BIN)/python docs/format_page.py
+	$(BIN)/python docs/rules_page.py
 
 clean:
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

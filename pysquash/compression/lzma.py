@@ -1,6 +1,7 @@
 """Compression: blocks of legacy lzma, for reading only: no Linux kernel takes such images.
 
 In: a stream of the LZMA utilities, whose header has properties, dictionary and size.
+Rules kept here: a stream gets no more memory than its block can need, whatever its header asks for.
 """
 
 from __future__ import annotations
@@ -11,8 +12,13 @@ from pysquash.compression.base import CompressorSettings, Fault, TooLargeError
 
 __all__ = ["Codec"]
 
-_MEMORY_LIMIT = 256 << 20
-"""Encoders write the dictionary of their preset, 8 MiB and more, into the header, whatever the size of the block."""
+_MEMORY_LIMIT = 16 << 20
+_DICTIONARY_SIZE = 1 << 20
+"""As large as the largest block, and nothing can lie farther back. Encoders write that of their preset, 8 MiB and more,
+into the header, whatever the size of the block."""
+_DICTIONARY_FIELD = slice(1, 5)
+_SIZE_FIELD = slice(5, 13)
+_HEADER_SIZE = 13
 
 
 class Codec:
@@ -24,9 +30,13 @@ class Codec:
 
     def decompress(self, stored: bytes, size_limit: int) -> bytes:
         """Decompress one stream."""
+        if len(stored) < _HEADER_SIZE:
+            raise ValueError(f"{len(stored)} bytes are no stream, its header is {_HEADER_SIZE}")
         decoder = lzma.LZMADecompressor(lzma.FORMAT_ALONE, _MEMORY_LIMIT)
+        stream = bytearray(stored)
+        stream[_DICTIONARY_FIELD] = min(_number(stored[_DICTIONARY_FIELD]), _DICTIONARY_SIZE).to_bytes(4, "little")
         try:
-            plain = decoder.decompress(stored, size_limit + 1)
+            plain = decoder.decompress(stream, size_limit + 1)
         except (lzma.LZMAError, EOFError) as error:
             raise ValueError(str(error)) from error
         if len(plain) > size_limit:
@@ -43,4 +53,8 @@ class Codec:
 
 def _is_complete(stored: bytes, plain: bytes) -> bool:
     """Tell whether all bytes that the header announces are there; a stream of known size may have no end marker."""
-    return int.from_bytes(stored[5:13], "little") == len(plain)
+    return _number(stored[_SIZE_FIELD]) == len(plain)
+
+
+def _number(field: bytes) -> int:
+    return int.from_bytes(field, "little")

@@ -48,7 +48,7 @@ class Codec:
         try:
             plain = self._compressor.decompress(stored, size_limit)
         except LZOError as error:
-            raise ValueError(f"lzo: {error}") from error
+            raise ValueError(f"lzo: {error.args[0]}") from error  # behind it may be all that was decompressed
         if len(plain) > size_limit:
             raise ValueError(f"the stream holds {len(plain)} bytes, {size_limit} are allowed")
         return plain

@@ -100,7 +100,7 @@ class Rule(enum.StrEnum):
         "fragment-table-end",
         "fragment table",
         "its location list ends where the next table starts",
-        _UNSQUASHFS,
+        _BOTH,
     )
     LOCATION_ORDER = (
         "location-order",
@@ -118,12 +118,12 @@ class Rule(enum.StrEnum):
     UNUSED = "unused", "tables", "what is unused is 0", _NEITHER
 
     METADATA_SIZE = "metadata-size", "metadata blocks", "a block is stored in 1 to 8192 bytes, and holds as many", _BOTH
-    METADATA_END = "metadata-end", "metadata blocks", "blocks fill their table, to the byte", _NEITHER
+    METADATA_END = "metadata-end", "metadata blocks", "blocks fill their table, to the byte", _UNSQUASHFS
     METADATA_FULL = (
         "metadata-full",
         "metadata blocks",
         "every block of such a table holds 8192 bytes, but for the last",
-        _NEITHER,
+        _UNSQUASHFS,
     )
     METADATA_REF = (
         "metadata-ref",
@@ -141,7 +141,7 @@ class Rule(enum.StrEnum):
 
     INODE_TYPE = "inode-type", "inodes", "the type is 1 to 14", _BOTH
     INODE_MODE = "inode-mode", "inodes", "mode has permission bits only", _KERNEL
-    INODE_NUMBER = "inode-number", "inodes", "numbers are 1 to inode_count", _UNSQUASHFS
+    INODE_NUMBER = "inode-number", "inodes", "numbers are 1 to inode_count", _BOTH
     INODE_NUMBER_UNIQUE = "inode-number-unique", "inodes", "no two inodes have one number", _BOTH
     INODE_OVERLAP = "inode-overlap", "inodes", "inodes do not overlap", _NEITHER
     ID_INDEX = "id-index", "inodes", "owner and group are rows of the id table", _BOTH
@@ -178,7 +178,7 @@ class Rule(enum.StrEnum):
     NAME_CHARACTERS = "name-characters", "directories", "no name has a / or a NUL, or is . or ..", _BOTH
     NAME_ORDER = "name-order", "directories", "names are sorted by their bytes, unsigned", _BOTH
     NAME_UNIQUE = "name-unique", "directories", "no name is there twice", _BOTH
-    ENTRY_TYPE = "entry-type", "directories", "an entry's type is a basic one, 1 to 7", _KERNEL
+    ENTRY_TYPE = "entry-type", "directories", "an entry's type is a basic one, 1 to 7", _BOTH
     ENTRY_KIND = "entry-kind", "directories", "an entry says what its inode is", _BOTH
     ENTRY_NUMBER = "entry-number", "directories", "an entry has its inode's number", _KERNEL
     DIRECTORY_INDEX = (

@@ -233,7 +233,7 @@ class TreeChecker:
         number = inode.number
         self._met[inode.ref] = number << 3 | inode.kind
         if number < 1:
-            self._add(Rule.INODE_NUMBER, "is 0", inode, path, "number", (KERNEL, UNSQUASHFS))
+            self._add(Rule.INODE_NUMBER, "is 0", inode, path, "number")
         elif number in self.numbers:
             self._add(Rule.INODE_NUMBER_UNIQUE, f"{number} is another inode's as well", inode, path, "number")
         else:
@@ -300,7 +300,15 @@ class TreeChecker:
             self._check_links()
         for number, path, offset in self._beyond:
             text = f"is {number}, the superblock counts {self._inode_count}"
-            self._findings.add(Rule.INODE_NUMBER, text, section="inode table", offset=offset, field="number", path=path)
+            self._findings.add(
+                Rule.INODE_NUMBER,
+                text,
+                section="inode table",
+                offset=offset,
+                field="number",
+                path=path,
+                refused_by=(UNSQUASHFS,),  # which makes room for so many
+            )
         # tar2sqfs 1.2 says 0.
         if root.parent_number not in (0, self._inode_count + 1) and has_count and not self._beyond:
             text = f"of the root is {root.parent_number}, not {self._inode_count + 1}"

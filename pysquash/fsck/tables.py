@@ -156,9 +156,9 @@ class _Finder:
         findings, kind, end = self._findings, table.kind, self._end
         if end is not None and table.list_end != end:
             text = f"its list ends at {table.list_end}, not at {end}"
-            refused_by = kind.end_rule.refused_by
-            if kind is FRAGMENTS and table.list_end > end:  # to the kernel, a gap would be harmless
-                refused_by = (KERNEL, UNSQUASHFS)
+            # To the kernel, a gap behind fragments is harmless.
+            is_harmless = kind is FRAGMENTS and table.list_end < end
+            refused_by = (UNSQUASHFS,) if is_harmless else None
             findings.add(kind.end_rule, text, section=kind.section, offset=table.list_start, refused_by=refused_by)
         locations = [table.location(row) for row in range(table.block_count)]
         if not self._check_locations(table, locations):

@@ -18,7 +18,16 @@ from typing import Protocol
 
 from pysquash.errors import printable
 from pysquash.reader.destination_by_path import PathTree
-from pysquash.reader.restore import Attributes, NewFile, Shortfalls, refuse_no_id, restore, set_xattrs
+from pysquash.reader.restore import (
+    Attributes,
+    NewFile,
+    Shortfalls,
+    link_or_not,
+    named,
+    refuse_no_id,
+    restore,
+    set_xattrs,
+)
 from pysquash.tree.entry import Kind
 
 __all__ = ["Destination", "open_destination"]
@@ -46,8 +55,8 @@ class Destination(Protocol):
         """Make a device, a fifo or a socket."""
         ...
 
-    def link(self, path: bytes, first: bytes) -> None:
-        """Make another name of what is at the path `first`."""
+    def link(self, path: bytes, first: bytes) -> bool:
+        """Make another name of what is at the path `first`; tell whether that was possible."""
         ...
 
     def leave_all(self) -> None:
@@ -97,6 +106,8 @@ def open_destination(path: str | os.PathLike[str], shortfalls: Shortfalls) -> It
 
 _HAS_DESCRIPTORS = {os.open, os.mkdir, os.symlink, os.link, os.chown, os.utime} <= os.supports_dir_fd
 _DIRECTORY_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_SEARCH_FLAGS = _DIRECTORY_FLAGS | getattr(os, "O_PATH", 0)
+"""For a directory that has its attributes already, which may not let its owner read it."""
 _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 
 _SPECIAL_TYPES = {
@@ -138,7 +149,7 @@ class _DescriptorTree:
             self._root.attributes = attributes
             return
         folder, name = self._enter(path)
-        with _named(path):
+        with named(path):
             os.mkdir(name, 0o700, dir_fd=folder)
             made = os.open(name, _DIRECTORY_FLAGS, dir_fd=folder)
         self._stack.append(_Folder(path, made, attributes))
@@ -149,13 +160,13 @@ class _DescriptorTree:
 
     def file(self, path: bytes) -> NewFile:
         folder, name = self._enter(path)
-        with _named(path):
+        with named(path):
             descriptor = os.open(name, _FILE_FLAGS, 0o600, dir_fd=folder)
         return NewFile(descriptor, descriptor)
 
     def symlink(self, path: bytes, target: bytes, attributes: Attributes) -> None:
         folder, name = self._enter(path)
-        with _named(path):
+        with named(path):
             os.symlink(target, name, dir_fd=folder)
         self._restore_name(folder, name, path, attributes)
         if attributes.xattrs:
@@ -183,11 +194,15 @@ class _DescriptorTree:
         finally:
             os.close(descriptor)
 
-    def link(self, path: bytes, first: bytes) -> None:
+    def link(self, path: bytes, first: bytes) -> bool:
         folder, name = self._enter(path)
         first_folder, _, first_name = first.rpartition(b"/")
-        with _named(path), self._opened(first_folder) as descriptor:
-            os.link(first_name, name, src_dir_fd=descriptor, dst_dir_fd=folder, follow_symlinks=False)
+
+        def make() -> None:
+            with self._opened(first_folder) as descriptor:
+                os.link(first_name, name, src_dir_fd=descriptor, dst_dir_fd=folder, follow_symlinks=False)
+
+        return link_or_not(make, path, self._shortfalls)
 
     def leave_all(self) -> None:
         """Give the directories that are still open their attributes."""
@@ -251,7 +266,7 @@ class _DescriptorTree:
         try:
             for name in path[len(folder.path) :].split(b"/"):
                 if name:
-                    below = os.open(name, _DIRECTORY_FLAGS, dir_fd=descriptor)
+                    below = os.open(name, _SEARCH_FLAGS, dir_fd=descriptor)
                     if is_ours:
                         os.close(descriptor)
                     descriptor, is_ours = below, True
@@ -264,12 +279,3 @@ class _DescriptorTree:
 def _identity(descriptor: int) -> tuple[int, int]:
     status = os.fstat(descriptor)
     return status.st_dev, status.st_ino
-
-
-@contextlib.contextmanager
-def _named(path: bytes) -> Iterator[None]:
-    """Give an error of the system the whole path: relative to a descriptor, it has the last component only."""
-    try:
-        yield
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, printable(path)) from error

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from pysquash.errors import printable
-from pysquash.reader.restore import Attributes, NewFile, Shortfalls, restore
+from pysquash.reader.restore import Attributes, NewFile, Shortfalls, link_or_not, restore
 from pysquash.tree.entry import Kind
 
 __all__ = ["PathTree"]
@@ -52,12 +52,12 @@ class PathTree:
         del device, attributes
         self._shortfalls.note(f"a {kind.name.lower().replace('_', ' ')}", path, "this system has none")
 
-    def link(self, path: bytes, first: bytes) -> None:
-        """Make another name of a file, or of a symlink."""
+    def link(self, path: bytes, first: bytes) -> bool:
+        """Make another name of a file; tell whether that was possible."""
         if first in self._symlinks:
-            self._symlinks[path] = self._symlinks[first]
-        elif self._place(first).exists():
-            os.link(self._place(first), self._place(path))
+            return False
+        source, place = self._place(first), self._place(path)
+        return link_or_not(lambda: os.link(source, place), path, self._shortfalls)
 
     def leave_all(self) -> None:
         """Make the symlinks, and give the directories their attributes, the lowest first."""

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self
 
-from pysquash.errors import PathNotFoundError
+from pysquash.errors import ImageError, PathNotFoundError, printable
 from pysquash.reader.destination import Destination, open_destination
-from pysquash.reader.restore import Attributes, NewFile, Shortfalls, restore
+from pysquash.reader.restore import Attributes, NewFile, Shortfalls, named, restore
 from pysquash.tree.entry import Kind
 
 if TYPE_CHECKING:  # an image makes use of this module, and this one of its paths
@@ -68,8 +68,9 @@ def extract(root: ImagePath, destination: str | os.PathLike[str], paths: Iterabl
             if inode.kind is not Kind.DIRECTORY and inode.nlink > 1:
                 first = first_names.setdefault(inode.ref, here.path)
                 if first != here.path:
-                    target.link(here.path, first)
-                    continue
+                    if target.link(here.path, first):
+                        continue
+                    first_names[inode.ref] = here.path  # an inode of its own, and further names are of this one
             _write(here, target, files)
         # Before directories get their attributes and are closed, nothing may go wrong any more.
         files.finish()
@@ -84,6 +85,8 @@ def _write(here: ImagePath, target: Destination, files: _Files) -> None:
     elif inode.kind is Kind.FILE:
         files.write(here, target.file(path), attributes)
     elif inode.kind is Kind.SYMLINK:
+        if not inode.target or b"\0" in inode.target:
+            raise ImageError(f"{here}: no file system has a symlink to {printable(inode.target)!r}")
         target.symlink(path, inode.target, attributes)
     else:
         target.special(path, inode.kind, inode.device, attributes)
@@ -175,7 +178,8 @@ class _Files:
                 is_wanted = not self._stopped.is_set()
                 try:
                     if is_wanted:
-                        _write_content(here, file.descriptor)
+                        with named(here.path):
+                            _write_content(here, file.descriptor)
                         if file.target == file.descriptor:
                             restore(file.target, here.path, attributes, self._shortfalls)
                 finally:

@@ -147,8 +147,8 @@ class ImagePath:
             if part in (b"", b"."):
                 continue
             folder = here._followed()
-            if part == b"..":
-                here = ImagePath(self._image, _joined(here.path, part), None) if folder is None else folder.parent
+            if folder is not None and part == b".." and folder.inode.kind is Kind.DIRECTORY:
+                here = folder.parent
                 continue
             ref = None if folder is None else folder.find(part)
             here = ImagePath(self._image, _joined(here.path, part), ref)
@@ -283,7 +283,7 @@ class ImagePath:
                 if target.startswith(b"/"):
                     del stack[1:]
                 left += target.split(b"/")[::-1]
-            elif left and here.inode.kind is not Kind.DIRECTORY and any(left):
+            elif left and here.inode.kind is not Kind.DIRECTORY:  # a "/" at a target's end asks for one, too
                 raise PathNotFoundError(f"{printable(self.path)}: leads through {here}, which is no directory")
             else:
                 stack.append(here)
@@ -350,7 +350,7 @@ class ImagePath:
 
     def rglob(self, pattern: str) -> Iterator[ImagePath]:
         """Yield the paths at any depth below this one that match."""
-        return matching(self, f"**/{pattern}")
+        return matching(self, pattern, is_recursive=True)
 
     # --- content -----------------------------------------------------------------------------------------------------
 

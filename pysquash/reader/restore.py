@@ -8,10 +8,12 @@ the owner is the image's; the time last.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 import threading
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from pysquash.errors import printable
@@ -19,11 +21,14 @@ from pysquash.errors import printable
 if TYPE_CHECKING:
     from pysquash.reader.path import ImagePath
 
-__all__ = ["Attributes", "NewFile", "Shortfalls", "refuse_no_id", "restore", "set_xattrs"]
+__all__ = ["Attributes", "NewFile", "Shortfalls", "link_or_not", "named", "refuse_no_id", "restore", "set_xattrs"]
 
 _SET_ID = stat.S_ISUID | stat.S_ISGID
 _NO_ID = 0xFFFF_FFFF
 """What means "leave as it is" where an owner is changed, so no file can be given to it."""
+
+_NO_LINK = frozenset([errno.EACCES, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS])
+"""What says that a hard link is not possible here, though a file may be."""
 
 
 class Attributes(NamedTuple):
@@ -140,7 +145,41 @@ def set_xattrs(
         shortfalls.note("extended attributes", path, "Python has no way to set them on this system")
         return
     for name, value in attributes.xattrs.items():
+        what = f"the extended attribute {printable(name)}"
         try:
             os.setxattr(target, name, value, follow_symlinks=follow_symlinks)
         except OSError as error:
-            shortfalls.note(f"the extended attribute {printable(name)}", path, error)
+            shortfalls.note(what, path, error)
+        except ValueError:  # Python's way to say that a name has a NUL
+            shortfalls.note(what, path, "there are no such names")
+
+
+@contextlib.contextmanager
+def named(path: bytes) -> Iterator[None]:
+    """Give an error of the system the whole path: relative to a descriptor, it has the last component or none."""
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, printable(path)) from error
+
+
+def link_or_not(make: Callable[[], None], path: bytes, shortfalls: Shortfalls) -> bool:
+    """Make a hard link; tell whether that was possible.
+
+    It is not where the first name could not be made itself, where the file system has no hard links, or no more of
+    them, and where the first name's directory is closed to its owner already.
+
+    Raises:
+        OSError: Something else went wrong.
+    """
+    try:
+        with named(path):
+            make()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        shortfalls.note("a hard link", path, error)
+        return False
+    return True

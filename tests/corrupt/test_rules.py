@@ -66,3 +66,11 @@ def test_those_refuse_it_who_are_said_to(case: Case, tmp_path: Path) -> None:
     if case.id not in UNSTEADY:
         by_unsquashfs = ask_unsquashfs(image, tmp_path, tree)
         assert (by_unsquashfs.verdict != "takes") == (UNSQUASHFS in claimed), by_unsquashfs
+
+
+def test_a_rule_says_the_worst_of_what_breaks_it() -> None:
+    worst: dict[Rule, set[str]] = {rule: set() for rule in Rule}
+    for case in CASES:
+        for finding in check(io.BytesIO(case.image())):
+            worst[finding.rule] |= set(finding.refused_by)
+    assert worst == {rule: set(rule.refused_by) for rule in Rule}

@@ -98,10 +98,11 @@ def test_only_the_command_line_prints_and_reads_the_environment(path: Path) -> N
             assert node.attr not in ("environ", "getenv", "stdout", "stderr")
 
 
-def test_the_format_page_is_what_the_declarations_say() -> None:
+@pytest.mark.parametrize("name", ["format", "rules"])
+def test_a_page_is_what_the_declarations_say(name: str) -> None:
     folder = ROOT.parent / "docs"
-    made = runpy.run_path(str(folder / "format_page.py"))["page"]()
-    assert (folder / "format.md").read_text() == made, "run: make docs"
+    made = runpy.run_path(str(folder / f"{name}_page.py"))["page"]()
+    assert (folder / f"{name}.md").read_text() == made, "run: make docs"
 
 
 def test_no_part_is_a_drawer_for_the_rest() -> None:
