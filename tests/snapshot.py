@@ -1,7 +1,7 @@
 """Snapshots: what a tree holds, byte for byte and attribute for attribute, however it is read.
 
-The kernel (a loop mount), unsquashfs and GNU tar are the judges. Each producer gives a `Tree`, and `assert_same` says
-in words how two of them differ.
+The kernel (a loop mount), unsquashfs and GNU tar are the judges; our own reader is judged by them. Each producer gives
+a `Tree`, and `assert_same` says in words how two of them differ.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import pytest
+
+from pysquash import SquashfsImage
 
 __all__ = [
     "Seen",
@@ -27,6 +29,7 @@ __all__ = [
     "mounted",
     "need_root",
     "need_tool",
+    "reader_tree",
     "unsquashfs_tree",
     "walk",
 ]
@@ -168,6 +171,42 @@ def kernel_tree(image: Path, folder: Path) -> Tree:
     """Read an image through the kernel."""
     with mounted(image, folder) as point:
         return walk(point)
+
+
+def reader_tree(image: Path, *, offset: int = 0) -> Tree:
+    """Read an image through our own reader."""
+    found: Tree = {}
+    names: dict[int, list[bytes]] = {}
+    with SquashfsImage(image, offset=offset) as opened:
+        for path in opened.root.walk():
+            status = path.stat()
+            kind, content = _KINDS[stat.S_IFMT(status.st_mode)], ""
+            if kind == "file":
+                digest = hashlib.sha256()
+                for block in path.blocks():
+                    digest.update(block)
+                content = f"{status.st_size} {digest.hexdigest()}"
+            elif kind == "symlink":
+                content = repr(path.readlink())
+            elif status.st_rdev:
+                content = f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+            if kind != "directory":
+                names.setdefault(status.st_ino, []).append(path.path)
+            found[path.path] = Seen(
+                kind,
+                stat.S_IMODE(status.st_mode),
+                status.st_uid,
+                status.st_gid,
+                status.st_mtime,
+                content,
+                (path.path,),
+                tuple(sorted(path.xattrs.items())),
+            )
+            assert kind == "directory" or status.st_nlink >= len(names[status.st_ino])
+    for group in names.values():
+        for name in group:
+            found[name] = replace(found[name], links=tuple(sorted(group)))
+    return found
 
 
 def unsquashfs_tree(image: Path, folder: Path) -> Tree:
