@@ -5,9 +5,12 @@ Not here: how layers become an image (packing), and what a source string means (
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 
 from pysquash.compression.stream import Layer
 from pysquash.options import WriterOptions
@@ -16,7 +19,7 @@ from pysquash.report import Progress, Report, Warnings
 from pysquash.sources.base import Source
 from pysquash.sources.files import AddedFile, FilesSource
 from pysquash.sources.tar import TarSource
-from pysquash.sources.transport import open_sources
+from pysquash.sources.transport import open_source
 from pysquash.writer.output import OutputTarget
 
 __all__ = ["build", "tar2squashfs"]
@@ -65,6 +68,7 @@ def build(
     *,
     files: Sequence[AddedFile] = (),
     default_files: Sequence[AddedFile] = (),
+    platform: str | None = None,
     options: WriterOptions | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -75,6 +79,8 @@ def build(
         output: As for `tar2squashfs`.
         files: (name, content, attributes) for each file to put over all sources.
         default_files: The same, where the sources have nothing.
+        platform: Which image of a container image's index is wanted, as os/arch or os/arch/variant; None for Linux on
+            this machine.
         options: Every knob there is; None for the defaults.
         progress: As for `tar2squashfs`.
 
@@ -88,14 +94,23 @@ def build(
     options = options or WriterOptions()
     warnings = Warnings()
     layers: list[OpenSource] = []
-    for source in sources:
-        if isinstance(source, str | os.PathLike):
-            layers += open_sources(os.fspath(source), options, warnings)
-        else:
-            layers.append(partial(_same, source))
-    if files:
-        layers.append(partial(FilesSource, files, options))
-    return pack(layers, output, default_files=default_files, options=options, progress=progress, warnings=warnings)
+    with ExitStack() as images:
+        verified: list[list[str]] = []
+        for source in sources:
+            if not isinstance(source, str | os.PathLike):
+                layers.append(partial(_same, source))
+                continue
+            opened = open_source(os.fspath(source), options, warnings, platform=platform)
+            layers += opened.layers
+            if opened.image is not None:
+                images.callback(opened.image.close)
+                verified.append(opened.image.verified)
+        if files:
+            layers.append(partial(FilesSource, files, options))
+        report = pack(
+            layers, output, default_files=default_files, options=options, progress=progress, warnings=warnings
+        )
+    return dataclasses.replace(report, digests_verified=tuple(chain.from_iterable(verified)))
 
 
 def _same(source: Source) -> Source:

@@ -17,7 +17,7 @@ from contextlib import closing
 from typing import cast
 
 from pysquash.errors import LimitError
-from pysquash.options import WriterOptions
+from pysquash.options import DuplicatePolicy, WriterOptions
 from pysquash.report import Progress, Report, Warnings
 from pysquash.sources.base import Source
 from pysquash.sources.files import AddedFile, added_file
@@ -130,17 +130,17 @@ class _Packer:
 
         The base is read last, so its entries go into the tree as they come; those of the others wait until then.
         """
-        waiting: list[tuple[str, list[Entry]]] = []
+        waiting: list[tuple[str, list[Entry], DuplicatePolicy | None]] = []
         for row in range(len(layers) - 1, -1, -1):
             with closing(layers[row]()) as source:
                 if row:
                     spool_end = self._spool.end
-                    entries = list(self._stored(source, self._is_dropped_by_name(set())))
-                    waiting.append((source.name, entries))
+                    entries = list(self._stored(source, self._is_dropped_by_name(set(), source)))
+                    waiting.append((source.name, entries, source.duplicates))
                     self._cut_spool(entries, spool_end)
                     self._visibility.add_layer(entries)
                 else:
-                    self.merge.begin_layer(source=source.name)
+                    self.merge.begin_layer(source=source.name, duplicates=source.duplicates)
                     put = self.merge.put
                     for entry in self._stored(source, self.merge.would_drop):
                         put(entry)
@@ -148,8 +148,8 @@ class _Packer:
                 self.bytes_in += source.consumed_size
                 self.bytes_unpacked += source.unpacked_size
         while waiting:
-            name, entries = waiting.pop()
-            self.merge.begin_layer(source=name, entries=entries)
+            name, entries, duplicates = waiting.pop()
+            self.merge.begin_layer(source=name, entries=entries, duplicates=duplicates)
             for entry in entries:
                 self.merge.put(entry)
             self.merge.end_layer()
@@ -211,7 +211,7 @@ class _Packer:
                 note(entry.data, watched)
             yield entry
 
-    def _is_dropped_by_name(self, seen: set[bytes]) -> Callable[[bytes], bool]:
+    def _is_dropped_by_name(self, seen: set[bytes], source: Source) -> Callable[[bytes], bool]:
         """Make the test for a layer not in the tree yet: where first wins, a second file of a name seems dropped."""
 
         def is_dropped(path: bytes) -> bool:
@@ -220,7 +220,8 @@ class _Packer:
             seen.add(path)
             return False
 
-        return is_dropped if self._options.duplicates == "first" else lambda _path: False
+        policy = source.duplicates or self._options.duplicates
+        return is_dropped if policy == "first" else lambda _path: False
 
     def _watched(self, source: Source, progress: Progress) -> Iterator[Entry]:
         """Pass a source's entries on, and tell how far it is, at every entry that took it a step further."""

@@ -24,6 +24,7 @@ __all__ = ["build"]
 @click.option(
     "--default-file", "default_files", multiple=True, metavar="DEST=SRC", help="Put it where the layers have nothing."
 )
+@click.option("--platform", metavar="OS/ARCH", help="Which image of several; Linux on this machine by default.")
 @click.option(
     "-c", "--compressor", type=click.Choice(["zstd", "gzip", "xz", "none"]), default="zstd", show_default=True
 )
@@ -67,6 +68,7 @@ def build(
     files: tuple[str, ...],
     default_files: tuple[str, ...],
     compressor_options: tuple[str, ...],
+    platform: str | None,
     no_fragments: bool,
     as_json: bool,
     quiet: bool,
@@ -74,9 +76,9 @@ def build(
 ) -> None:
     """Pack layers into one SquashFS image.
 
-    Each SOURCE is a tar, plain or compressed with gzip, bzip2, xz or zstd, `-` for standard input,
-    dir:PATH for a directory tree, or sqfs:FILE for an image. The base comes first, later ones go over it, and their
-    whiteouts delete.
+    Each SOURCE is a tar, plain or compressed with gzip, bzip2, xz or zstd, `-` for standard input, dir:PATH for a
+    directory tree, sqfs:FILE for an image, or a container image: oci:DIR[:REF], oci-archive:FILE[:REF] or
+    docker-archive:FILE[:REF]. The base comes first, later ones go over it, and their whiteouts delete.
     """
     writer_options = WriterOptions(
         **options, level=_level(compressor_options), fragments=not no_fragments, source_date_epoch=source_date_epoch()
@@ -87,6 +89,7 @@ def build(
             output,
             files=[_added(text) for text in files],
             default_files=[_added(text) for text in default_files],
+            platform=platform,
             options=writer_options,
             progress=progress,
         )

@@ -31,7 +31,7 @@ try:
 except ImportError:  # no wheel for this platform: zlib does the same at about a third of the speed
     _zlib_like = zlib
 
-__all__ = ["Layer", "LayerStream"]
+__all__ = ["Layer", "LayerStream", "StreamChecks"]
 
 Layer = (
     str
@@ -51,8 +51,16 @@ _XZ_MEMORY_LIMIT = 256 << 20
 _SKIPPABLE_MAGIC = range(0x184D2A50, 0x184D2A60)
 
 
-class _Hash(Protocol):
-    def update(self, data: bytes, /) -> None: ...
+class StreamChecks(Protocol):
+    """Looks at all that goes through a stream, and raises at its end what is wrong with it."""
+
+    def consumed(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass on the bytes as they come."""
+        ...
+
+    def unpacked(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass on the plain bytes."""
+        ...
 
 
 class LayerStream:
@@ -62,16 +70,17 @@ class LayerStream:
         consumed_size: Bytes taken from the caller's file or iterable so far.
         unpacked_size: Plain bytes given out so far.
         total_size: Bytes that the caller's file has in all, or None where that cannot be known.
+        is_compressed: Whether its plain bytes are others than those that it has.
     """
 
-    def __init__(self, layer: Layer, *, name: str, limits: Limits, unpacked_hash: _Hash | None = None) -> None:
+    def __init__(self, layer: Layer, *, name: str, limits: Limits, checks: StreamChecks | None = None) -> None:
         """Open the layer and find out what it is compressed with.
 
         Args:
             layer: A file that we open is closed by us; a file object stays open.
             name: What errors call it.
             limits: layer_size, ratio, ratio_free_size and zstd_window_size are kept here.
-            unpacked_hash: Updated with every plain byte, or None.
+            checks: Sees every byte, as it comes and unpacked; or None.
 
         Raises:
             OSError: The file cannot be opened or read.
@@ -81,21 +90,25 @@ class LayerStream:
         self.total_size: int | None = None
         self._name = name
         self._limits = limits
-        self._hash = unpacked_hash
         self._own_file: BinaryIO | None = None
         self._ahead: Ahead | None = None
         try:
-            raw = self._raw_chunks(layer)
+            raw = self._raw_chunks(layer) if checks is None else checks.consumed(self._raw_chunks(layer))
             head = b""
             for chunk in raw:
                 head += chunk
                 if len(head) >= _MAGIC_SIZE:
                     break
             decoder = _decoder(head)
+            self.is_compressed = decoder is not None
             chunks = _chain(head, raw)
             if decoder is not None:
+                chunks = _guarded(decoder(chunks, limits), name)
+            if checks is not None:
+                chunks = checks.unpacked(chunks)
+            if decoder is not None:
                 # Unpacking is half of the work for most layers, and all decoders let go of the GIL: so on another core.
-                self._ahead = Ahead(_guarded(decoder(chunks, limits), name))
+                self._ahead = Ahead(chunks)
                 chunks = iter(self._ahead)
         except BaseException:
             self.close()
@@ -121,8 +134,6 @@ class LayerStream:
             ratio = self.unpacked_size // max(1, self.consumed_size)
             if ratio > limits.ratio:
                 raise LimitError("the layer's compression ratio", ratio, limits.ratio, where=self._name)
-        if self._hash is not None:
-            self._hash.update(chunk)
         return chunk
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from pysquash.options import DuplicatePolicy
 from pysquash.tree.entry import Entry
 
 __all__ = ["Source", "Warn"]
@@ -41,6 +42,11 @@ class Source(Protocol):
     @property
     def total_size(self) -> int | None:
         """What `consumed_size` will be at the end, or None where that cannot be known."""
+        ...
+
+    @property
+    def duplicates(self) -> DuplicatePolicy | None:
+        """Which of several entries of one name stands; None for what the options say."""
         ...
 
     def __iter__(self) -> Iterator[Entry]:

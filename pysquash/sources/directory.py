@@ -73,6 +73,7 @@ class DirectorySource:
     """
 
     total_size = None
+    duplicates = None
 
     def __init__(
         self,

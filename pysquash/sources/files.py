@@ -156,6 +156,7 @@ class FilesSource:
 
     name = "added files"
     total_size = None
+    duplicates = None
 
     def __init__(self, files: Iterable[AddedFile], options: WriterOptions) -> None:
         """Take the files; the host's are opened when their turn comes."""

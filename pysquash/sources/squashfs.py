@@ -30,6 +30,7 @@ class SquashfsSource:
     """
 
     total_size = None
+    duplicates = None
 
     def __init__(self, path: str | os.PathLike[str], *, name: str, options: WriterOptions, warn: Warn) -> None:
         """Open an image.

@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NoReturn
 
-from pysquash.compression.stream import Layer, LayerStream
+from pysquash.compression.stream import Layer, LayerStream, StreamChecks
 from pysquash.errors import LimitError, SourceError, UnsupportedEntryError, printable
 from pysquash.format.constants import XATTR_PREFIXES
-from pysquash.options import WriterOptions
+from pysquash.options import DuplicatePolicy, WriterOptions
 from pysquash.sources.base import Warn
 from pysquash.sources.path_limits import check_path_limits
 from pysquash.sources.pax import parse_records, pax_number, pax_seconds, pax_xattrs
@@ -61,7 +61,9 @@ class TarSource(ChunkBuffer):
         name: What messages call it.
     """
 
-    def __init__(self, layer: Layer, *, name: str, options: WriterOptions, warn: Warn) -> None:
+    def __init__(
+        self, layer: Layer, *, name: str, options: WriterOptions, warn: Warn, checks: StreamChecks | None = None
+    ) -> None:
         """Open the layer.
 
         Args:
@@ -69,8 +71,9 @@ class TarSource(ChunkBuffer):
             name: What messages call it.
             options: ignore_zeros, strict and limits are kept here.
             warn: Takes what is noteworthy and no error.
+            checks: Sees every byte of the stream, or None.
         """
-        super().__init__(LayerStream(layer, name=name, limits=options.limits), self._ends_early)
+        super().__init__(LayerStream(layer, name=name, limits=options.limits, checks=checks), self._ends_early)
         self.name = name
         self._options = options
         self._limits = options.limits
@@ -83,6 +86,11 @@ class TarSource(ChunkBuffer):
         # Of the entry being parsed, for messages:
         self._entry_start = 0
         self._entry_name: bytes | None = None
+
+    @property
+    def duplicates(self) -> DuplicatePolicy | None:
+        """As the options say."""
+        return None
 
     def read(self, size: int) -> bytes:
         """Give the next bytes of the content of the entry yielded last, without holes.
@@ -220,7 +228,8 @@ class TarSource(ChunkBuffer):
                     group = pax_number(b"gid", own_records[b"gid"])
                 if b"mtime" in own_records:
                     seconds = pax_seconds(own_records[b"mtime"])
-                is_for_users = entry_type in _FILE_TYPES or _KINDS.get(entry_type) is Kind.DIRECTORY
+                # A hard link's own attributes are ignored, so there is nothing to say of them.
+                is_for_users = entry_type in _FILE_TYPES or _KINDS.get(entry_type) in (Kind.DIRECTORY, Kind.HARD_LINK)
                 entry.xattrs = self._xattrs(own_records, is_for_users=is_for_users)
             pending_start = None
 

@@ -1,8 +1,8 @@
 """Sources: what the strings mean that name sources on the command line and in `pysquash.build`.
 
-In: "layer.tar.gz", "-", "dir:/srv/root", "sqfs:old.squashfs". Out: the layers behind it, to be opened when their turn
-comes.
-Not here: reading them (tar, directory, squashfs).
+In: "layer.tar.gz", "-", "dir:/srv/root", "oci:layout:latest". Out: the layers behind it, to be opened when their turn
+comes, and the image that they are of.
+Not here: reading them (tar, directory, squashfs, oci).
 """
 
 from __future__ import annotations
@@ -11,32 +11,56 @@ import io
 import sys
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from pysquash.options import WriterOptions
 from pysquash.sources.base import Source, Warn
 from pysquash.sources.directory import DirectorySource
+from pysquash.sources.oci.image import TRANSPORTS, ContainerImage, open_image
 from pysquash.sources.squashfs import SquashfsSource
 from pysquash.sources.tar import TarSource
 
-__all__ = ["open_sources"]
+__all__ = ["OpenedSource", "open_source"]
 
 
-def open_sources(text: str, options: WriterOptions, warn: Warn) -> list[Callable[[], Source]]:
-    """Tell which layers a source string means, base first.
+class OpenedSource(NamedTuple):
+    """What a source string means.
+
+    Attributes:
+        layers: What opens each, base first.
+        image: The container image that they are of, or None.
+    """
+
+    layers: list[Callable[[], Source]]
+    image: ContainerImage | None = None
+
+
+def open_source(text: str, options: WriterOptions, warn: Warn, *, platform: str | None = None) -> OpenedSource:
+    """Tell which layers a source string means.
 
     Args:
-        text: `dir:PATH` for a directory tree, `sqfs:FILE` for an image, `-` for a tar on standard input, anything
-        else for a tar's path.
+        text: `dir:PATH` for a directory tree, `sqfs:FILE` for an image, `oci:DIR[:REF]`, `oci-archive:FILE[:REF]` or
+            `docker-archive:FILE[:REF]` for a container image, `-` for a tar on standard input, anything else for a
+            tar's path.
         options: For the sources.
         warn: Takes what they notice.
+        platform: Which of several manifests of a container image is wanted; None for Linux on this machine.
+
+    Raises:
+        SourceError: A container image is not there, or cannot be read.
+        OptionError: The platform is none.
+        OSError: It cannot be read.
     """
     transport, colon, rest = text.partition(":")
     if colon and transport == "dir":
-        return [partial(DirectorySource, rest, name=text, options=options, warn=warn)]
+        return OpenedSource([partial(DirectorySource, rest, name=text, options=options, warn=warn)])
     if colon and transport == "sqfs":
-        return [partial(SquashfsSource, rest, name=text, options=options, warn=warn)]
+        return OpenedSource([partial(SquashfsSource, rest, name=text, options=options, warn=warn)])
+    if colon and transport in TRANSPORTS:
+        image = open_image(text, platform=platform, options=options)
+        return OpenedSource(image.sources(options, warn), image)
     if text == "-":
         # Unbuffered: a reading thread must not hold a lock that the interpreter wants at its exit.
         stdin = partial(io.FileIO, sys.stdin.fileno(), closefd=False)
-        return [partial(TarSource, stdin, name="<standard input>", options=options, warn=warn)]
-    return [partial(TarSource, text, name=text, options=options, warn=warn)]
+        return OpenedSource([partial(TarSource, stdin, name="<standard input>", options=options, warn=warn)])
+    return OpenedSource([partial(TarSource, text, name=text, options=options, warn=warn)])

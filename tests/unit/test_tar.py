@@ -429,6 +429,7 @@ def test_attributes_of_users_are_on_files_and_directories_only() -> None:
     both = ((b"user.a", b"v"), (b"trusted.b", b"v"))
     for type_flag in (b"0", b"5"):
         assert one(record + header(b"f", type_flag)).xattrs == both
+    one(record + header(b"f", b"1", target=b"t"))  # a hard link's are ignored, without a word
     entries, _, warnings = read(record + header(b"s", b"2", target=b"t") + END)
     assert entries[0].xattrs == both[1:]
     assert "xattr user.a is on what is no file or directory" in warnings[0]

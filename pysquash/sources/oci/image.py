@@ -1,0 +1,218 @@
+"""OCI: an image, from what a user calls it to its layers.
+
+In: "oci:./layout:latest", "docker-archive:saved.tar" and the like. Out: a `ContainerImage`: its configuration, and its
+layers as sources.
+The way there: the transport opens a store (layout, docker_archive, registry); selection finds the manifest for the
+platform; the manifest names configuration and layers; each layer is verified while it is read (verified).
+Rules kept here: a manifest has layers that can be read, at most `layer_count`, and a configuration that is an image's;
+rootfs.type is "layers", and there are as many diff_ids as layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from pysquash.errors import LimitError, SourceError
+from pysquash.options import WriterOptions
+from pysquash.sources.base import Source, Warn
+from pysquash.sources.oci.digests import Digest, parse_digest
+from pysquash.sources.oci.docker_archive import MANIFEST_FILE, DockerArchive
+from pysquash.sources.oci.documents import (
+    CONFIG_TYPES,
+    MANIFEST_TYPES,
+    Descriptor,
+    Document,
+    check_layer_type,
+    parse_descriptor,
+    parse_document,
+    text_items,
+)
+from pysquash.sources.oci.files import ArchiveFiles, DirectoryFiles, split_reference
+from pysquash.sources.oci.layout import Layout
+from pysquash.sources.oci.platforms import Platform
+from pysquash.sources.oci.selection import select_manifest
+from pysquash.sources.oci.store import Store, read_document
+from pysquash.sources.oci.verified import LayerBlob, LayerSource
+
+__all__ = ["TRANSPORTS", "ContainerImage", "open_image"]
+
+
+class ContainerImage:
+    """An image that was found.
+
+    Attributes:
+        name: What messages call it.
+        config: Its configuration document.
+        layers: Base first.
+        verified: The digests that were right, as far as it was read.
+    """
+
+    def __init__(
+        self, name: str, config: Document, layers: list[LayerBlob], verified: list[str], close: Callable[[], None]
+    ) -> None:
+        """Take what belongs to it.
+
+        Args:
+            name: What messages call it.
+            config: Its configuration document.
+            layers: Base first.
+            verified: The digests that were right so far.
+            close: Lets go of where it is.
+        """
+        self.name = name
+        self.config = config
+        self.layers = layers
+        self.verified = verified
+        self._close = close
+
+    @property
+    def platform(self) -> Platform:
+        """What it runs on, as its configuration says."""
+        return Platform.of(self.config)
+
+    def sources(self, options: WriterOptions, warn: Warn) -> list[Callable[[], Source]]:
+        """Give what opens each layer, base first."""
+        return [
+            partial(LayerSource, blob, options=options, warn=warn, verified=self.verified.append)
+            for blob in self.layers
+        ]
+
+    def close(self) -> None:
+        """Let go of files and connections. Harmless when called twice."""
+        self._close()
+
+
+def open_image(text: str, *, platform: str | None, options: WriterOptions) -> ContainerImage:
+    """Find an image.
+
+    Args:
+        text: `oci:DIR[:REF]`, `oci-archive:FILE[:REF]` or `docker-archive:FILE[:REF]`.
+        platform: "linux/arm64", or None for Linux on this machine.
+        options: limits are kept here.
+
+    Raises:
+        SourceError: There is none, or none that can be read.
+        OSError: It cannot be read.
+    """
+    wanted = Platform.parse(platform)
+    transport, _, rest = text.partition(":")
+    image = _OPENERS[transport](rest, text, wanted, options)
+    try:
+        if platform is not None and not wanted.takes(image.platform):
+            raise SourceError(f"is an image for {image.platform}, not for {wanted}", source=text)
+    except BaseException:
+        image.close()
+        raise
+    return image
+
+
+def _open_layout(rest: str, name: str, platform: Platform, options: WriterOptions) -> ContainerImage:
+    path, reference = split_reference(rest)
+    return _from_layout(Layout(DirectoryFiles(path, name=name), name=name), reference, platform, options)
+
+
+def _open_archive(rest: str, name: str, platform: Platform, options: WriterOptions) -> ContainerImage:
+    path, reference = split_reference(rest)
+    files = ArchiveFiles(path, name=name, limits=options.limits)
+    try:
+        return _from_layout(Layout(files, name=name), reference, platform, options)
+    except BaseException:
+        files.close()
+        raise
+
+
+def _open_docker_archive(rest: str, name: str, platform: Platform, options: WriterOptions) -> ContainerImage:
+    path, reference = split_reference(rest)
+    files = ArchiveFiles(path, name=name, limits=options.limits)
+    try:
+        if not files.has(MANIFEST_FILE):  # a newer one may have a layout only
+            return _from_layout(Layout(files, name=name), reference, platform, options)
+        archive = DockerArchive(files, name=name)
+        saved = archive.find(reference)
+        verified: list[str] = []
+        config = parse_document(archive.read_config(saved, verified.append), source=name, what="the configuration")
+        diff_ids = _diff_ids(config, len(saved.layers), name)
+        layers = archive.layers(saved, diff_ids)
+    except BaseException:
+        files.close()
+        raise
+    return ContainerImage(name, config, layers, verified, files.close)
+
+
+def _from_layout(layout: Layout, reference: str, platform: Platform, options: WriterOptions) -> ContainerImage:
+    descriptors = layout.find(reference)
+    names = layout.references()
+    if not reference and len(names) > 1:
+        raise SourceError(f"has several images, of which one must be named: {', '.join(names)}", source=layout.name)
+    return image_of(layout, select_manifest(layout, descriptors, platform), options)
+
+
+def image_of(store: Store, descriptor: Descriptor, options: WriterOptions) -> ContainerImage:
+    """Read a manifest and what it leads to.
+
+    Args:
+        store: Where it is.
+        descriptor: The manifest's.
+        options: limits are kept here.
+
+    Raises:
+        SourceError: Something is missing, damaged, or of a kind that is not read.
+    """
+    name, what = store.name, "the manifest"
+    manifest = parse_document(
+        read_document(store, descriptor, what=what), source=name, what=what, media_type=descriptor.media_type
+    )
+    if descriptor.media_type not in MANIFEST_TYPES or manifest.get("schemaVersion") != 2:
+        raise SourceError(f"is a manifest of schema {manifest.get('schemaVersion')!r:.40}, not 2", source=name)
+    rows = manifest.get("layers")
+    if not isinstance(rows, list):
+        raise SourceError("the manifest has no list of layers", source=name)
+    if len(rows) > options.limits.layer_count:
+        raise LimitError("the number of layers", len(rows), options.limits.layer_count, where=name)
+    config_descriptor = parse_descriptor(manifest.get("config"), source=name, what="the configuration")
+    if config_descriptor.media_type not in CONFIG_TYPES:
+        kind = manifest.get("artifactType") or config_descriptor.media_type
+        raise SourceError(f"is no image, but an artifact of type {kind!r:.120}", source=name)
+    verified = [str(descriptor.digest)]
+    config = parse_document(
+        read_document(store, config_descriptor, what="the configuration"), source=name, what="the configuration"
+    )
+    verified.append(str(config_descriptor.digest))
+    layers = []
+    for number, (row, diff_id) in enumerate(zip(rows, _diff_ids(config, len(rows), name), strict=True), 1):
+        what = f"layer {number}"
+        layer = parse_descriptor(row, source=name, what=what)
+        check_layer_type(layer.media_type, source=name, what=what)
+        layers.append(
+            LayerBlob(
+                f"{name}: {what} ({layer.digest.short})",
+                partial(store.chunks, layer),
+                store.is_local,
+                layer.digest,
+                layer.size,
+                diff_id,
+            )
+        )
+    return ContainerImage(name, config, layers, verified, store.close)
+
+
+def _diff_ids(config: Mapping[str, Any], layer_count: int, name: str) -> list[Digest]:
+    """Take the digests of the layers' tars out of a configuration."""
+    rootfs = config.get("rootfs")
+    if not isinstance(rootfs, dict) or rootfs.get("type") != "layers":
+        raise SourceError('the configuration\'s rootfs is not of type "layers"', source=name)
+    texts = text_items(rootfs.get("diff_ids"), source=name, what="rootfs.diff_ids")
+    if len(texts) != layer_count:
+        raise SourceError(f"has {layer_count} layers, and its configuration {len(texts)} diff_ids", source=name)
+    return [parse_digest(text, source=name, what=f"diff_id {number}") for number, text in enumerate(texts, 1)]
+
+
+_OPENERS: dict[str, Callable[[str, str, Platform, WriterOptions], ContainerImage]] = {
+    "oci": _open_layout,
+    "oci-archive": _open_archive,
+    "docker-archive": _open_docker_archive,
+}
+TRANSPORTS = frozenset(_OPENERS)
+"""What a source string of an image begins with, in front of the colon."""

@@ -1,0 +1,169 @@
+"""OCI: a layer that is what its digests say, or an error.
+
+In: a blob's chunks. Out: a `Source`: the entries of its tar, and at the end the certainty that they were the right
+ones.
+Rules kept here: size and digest of the blob as it is stored, and the diff_id of all that is in it, trailing padding
+included; the last entry of one name stands, as extracting has it.
+Not here: where blobs are (files, registry).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from pysquash.errors import LimitError, SourceError
+from pysquash.options import DuplicatePolicy, WriterOptions
+from pysquash.sources.base import Warn
+from pysquash.sources.oci.digests import Digest
+from pysquash.sources.tar import TarSource
+from pysquash.tree.entry import Entry
+
+__all__ = ["LayerBlob", "LayerSource", "read_verified"]
+
+
+class LayerBlob(NamedTuple):
+    """A layer of an image, wherever it is.
+
+    Attributes:
+        name: What messages call it.
+        open: Gives its chunks as they are stored.
+        is_local: Whether reading it again costs little.
+        digest: Of the blob; None where nobody says.
+        size: Of the blob in bytes; None where nobody says.
+        diff_id: Digest of the plain tar.
+    """
+
+    name: str
+    open: Callable[[], Iterator[bytes]]
+    is_local: bool
+    digest: Digest | None
+    size: int | None
+    diff_id: Digest
+
+
+class _LayerChecks:
+    """Compares what goes by with size and digests; `StreamChecks`."""
+
+    def __init__(self, blob: LayerBlob) -> None:
+        self._blob = blob
+
+    def consumed(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        return _verified(chunks, self._blob.digest, self._blob.size, source=self._blob.name, what="the blob")
+
+    def unpacked(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        return _verified(chunks, self._blob.diff_id, None, source=self._blob.name, what="the layer's tar (its diff_id)")
+
+
+class LayerSource(TarSource):
+    """One layer; a `Source`."""
+
+    def __init__(self, blob: LayerBlob, *, options: WriterOptions, warn: Warn, verified: Callable[[str], None]) -> None:
+        """Open a layer.
+
+        Args:
+            blob: Which one.
+            options: As for `TarSource`.
+            warn: As for `TarSource`.
+            verified: Told of each digest that was right.
+        """
+        self._blob = blob
+        self._verified = verified
+        super().__init__(blob.open, name=blob.name, options=options, warn=warn, checks=_LayerChecks(blob))
+        self._policy: DuplicatePolicy = "error" if options.duplicates == "error" else "last"
+
+    @property
+    def duplicates(self) -> DuplicatePolicy:
+        """The last entry of a name stands, unless that is an error."""
+        return self._policy
+
+    @property
+    def total_size(self) -> int | None:
+        """The blob's size, where somebody says."""
+        return self._blob.size
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield the entries.
+
+        Raises:
+            SourceError: As for `TarSource`, or the layer is not what its digests say.
+        """
+        try:
+            yield from super().__iter__()
+        except SourceError as error:
+            self._blame_the_blob(error)
+            raise
+        if self._blob.digest is not None:
+            self._verified(str(self._blob.digest))
+        self._verified(f"diff_id {self._blob.diff_id}")
+
+    def read(self, size: int) -> bytes:
+        """Give the next bytes of the content of the entry yielded last.
+
+        Raises:
+            SourceError: As for `TarSource`, or the layer is not what its digests say.
+        """
+        try:
+            return super().read(size)
+        except SourceError as error:
+            self._blame_the_blob(error)
+            raise
+
+    def _blame_the_blob(self, error: SourceError) -> None:
+        """Say that a blob is not the one that it should be, where that is why it makes no sense."""
+        blob = self._blob
+        if blob.is_local and blob.digest is not None:
+            try:
+                for _ in _verified(blob.open(), blob.digest, blob.size, source=blob.name, what="the blob"):
+                    pass
+            except SourceError as why:
+                raise why from error
+
+
+def read_verified(
+    chunks: Iterator[bytes], digest: Digest | None, size: int | None, *, limit: int, source: str, what: str
+) -> bytes:
+    """Read a document.
+
+    Args:
+        chunks: Its bytes.
+        digest: What they should be, or None where nobody says.
+        size: How many there should be, or None.
+        limit: Bytes accepted.
+        source: What errors name.
+        what: What the document is.
+
+    Raises:
+        SourceError: It is not what the digest says.
+        LimitError: It is too large.
+    """
+    if size is not None and size > limit:
+        raise LimitError(f"the size of {what}", size, limit, where=source)
+    parts: list[bytes] = []
+    read_size = 0
+    for chunk in _verified(chunks, digest, size, source=source, what=what):
+        read_size += len(chunk)
+        if read_size > limit:
+            raise LimitError(f"the size of {what}", read_size, limit, where=source)
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def _verified(
+    chunks: Iterator[bytes], digest: Digest | None, size: int | None, *, source: str, what: str
+) -> Iterator[bytes]:
+    """Pass chunks on, and compare all of them in the end."""
+    hasher = None if digest is None else digest.hasher()
+    read_size = 0
+    for chunk in chunks:
+        read_size += len(chunk)
+        if size is not None and read_size > size:
+            raise SourceError(f"{what} is larger than the {size} bytes that it should have", source=source)
+        if hasher is not None:
+            hasher.update(chunk)
+        yield chunk
+    if size is not None and read_size != size:
+        raise SourceError(f"{what} has {read_size} bytes, not {size}", source=source)
+    if hasher is not None and digest is not None and hasher.hexdigest() != digest.encoded:
+        found = f"{digest.algorithm}:{hasher.hexdigest()}"
+        raise SourceError(f"{what} has the digest {found}, not {digest}", source=source)
