@@ -12,11 +12,10 @@ from __future__ import annotations
 import io
 import itertools
 import tarfile
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from pysquash.errors import UnsupportedImageError, printable
-from pysquash.reader.entries import image_entries, stored_content
+from pysquash.reader.entries import StoredContent, image_entries
 from pysquash.tree.entry import Entry, Kind, Segment
 
 if TYPE_CHECKING:  # image makes use of this module, and this one of its paths
@@ -61,11 +60,9 @@ def to_tar(root: ImagePath, output: BinaryIO) -> list[str]:
             if entry.kind is not Kind.FILE:
                 archive.addfile(info)
                 continue
-            pieces = stored_content(entry, here)
-            if entry.segments is not None:
-                sparse_map = _make_sparse(info, entry, entry.segments)
-                pieces = itertools.chain([sparse_map], pieces)
-            archive.addfile(info, io.BufferedReader(_Content(pieces)))
+            content = StoredContent(here)
+            sparse_map = b"" if entry.segments is None else _make_sparse(info, entry, entry.segments)
+            archive.addfile(info, _Member(sparse_map, content))
     return left_out
 
 
@@ -110,21 +107,14 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
-class _Content(io.RawIOBase):
-    """A file's blocks as a raw file."""
+class _Member(io.BytesIO):
+    """What stands behind a member's header: the map of a sparse one, and the content."""
 
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        super().__init__()
-        self._blocks = blocks
-        self._rest = b""
+    def __init__(self, head: bytes, content: StoredContent) -> None:
+        super().__init__(head)
+        self._content = content
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        if not self._rest:
-            self._rest = next(self._blocks, b"")
-        size = min(len(buffer), len(self._rest))
-        buffer[:size] = self._rest[:size]
-        self._rest = self._rest[size:]
-        return size
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Give exactly so many bytes, as tarfile asks for them."""
+        head = super().read(size)
+        return head + self._content.read((size or 0) - len(head))

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pysquash.tree.entry import Entry, Kind
+from pysquash.tree.entry import Entry, Kind, Segment
 
 if TYPE_CHECKING:  # image makes use of this module, and this one of its paths
     from pysquash.reader.image import ImagePath
 
-__all__ = ["image_entries", "stored_content"]
+__all__ = ["StoredContent", "image_entries"]
 
 _SPARSE_SIZE = 1 << 20
 _RUN_LIMIT = 10_000
@@ -51,22 +51,54 @@ def image_entries(root: ImagePath) -> Iterator[tuple[Entry, ImagePath]]:
                 yield entry, here
                 continue
         if inode.kind is Kind.FILE:
-            entry.size = inode.size
-            if inode.size >= _SPARSE_SIZE:  # in a smaller file, holes are not worth the look
-                entry.segments = root.image.data.stored_runs(inode, _RUN_LIMIT)
+            entry.size, entry.segments = inode.size, _segments(here)
         entry.xattrs = tuple(here.xattrs.items())
         yield entry, here
 
 
-def stored_content(entry: Entry, here: ImagePath) -> Iterator[bytes]:
-    """Yield the content of an entry's file: all of it, or of a sparse one what is stored.
+def _segments(here: ImagePath) -> tuple[Segment, ...] | None:
+    """Find the stored runs of a large file that has holes; in a smaller one, holes are not worth the look."""
+    if here.inode.size < _SPARSE_SIZE:
+        return None
+    return here.image.data.stored_runs(here.inode, _RUN_LIMIT)
 
-    Args:
-        entry: From `image_entries`.
-        here: What came with it.
 
-    Raises:
-        ImageError: The image is damaged.
+class StoredContent:
+    """The content of a file: all of it, or of a sparse one what is stored.
+
+    Attributes:
+        size: Bytes in the file, holes included.
+        segments: The stored runs of a sparse file, or None; the same as its entry has.
     """
-    data = here.image.data
-    return data.blocks(here.inode) if entry.segments is None else data.stored_blocks(here.inode)
+
+    def __init__(self, here: ImagePath) -> None:
+        """Stand at the first stored byte.
+
+        Raises:
+            ImageError: The image is damaged.
+        """
+        inode, data = here.inode, here.image.data
+        self.size = inode.size
+        self.segments = _segments(here)
+        self._blocks = data.blocks(inode) if self.segments is None else data.stored_blocks(inode)
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        """Give the next stored bytes.
+
+        Args:
+            size: How many; fewer come at the end only.
+
+        Raises:
+            ImageError: The image is damaged.
+        """
+        parts, have = [self._rest], len(self._rest)
+        while have < size:
+            block = next(self._blocks, None)
+            if block is None:
+                break
+            parts.append(block)
+            have += len(block)
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._rest = data[size:]
+        return data[:size]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from pysquash.errors import ImageError, SourceError
 from pysquash.options import WriterOptions
-from pysquash.reader.entries import image_entries, stored_content
+from pysquash.reader.entries import StoredContent, image_entries
 from pysquash.reader.image import SquashfsImage
 from pysquash.sources.base import Warn
 from pysquash.sources.path_limits import check_path_limits
@@ -49,8 +49,7 @@ class SquashfsSource:
         self.name = name
         self.consumed_size = 0
         self._limits = options.limits
-        self._blocks: Iterator[bytes] = iter(())
-        self._rest = b""
+        self._content: StoredContent | None = None
         try:
             self._image = SquashfsImage(path)
         except ImageError as error:
@@ -76,8 +75,7 @@ class SquashfsSource:
                 check_path_limits(
                     entry.path, max(map(len, components)), len(components), self._limits, source=self.name
                 )
-                self._rest = b""
-                self._blocks = stored_content(entry, here) if entry.kind is Kind.FILE else iter(())
+                self._content = StoredContent(here) if entry.kind is Kind.FILE else None
                 yield entry
         except ImageError as error:
             raise SourceError(str(error), source=self.name) from error
@@ -88,19 +86,14 @@ class SquashfsSource:
         Raises:
             SourceError: The image is damaged.
         """
-        parts, have = [self._rest], len(self._rest)
         try:
-            while have < size:
-                parts.append(next(self._blocks))
-                have += len(parts[-1])
+            data = b"" if self._content is None else self._content.read(size)
         except ImageError as error:
             raise SourceError(str(error), source=self.name) from error
-        except StopIteration:
-            raise ValueError(f"{size - have} bytes more than are left of this entry") from None
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
-        self._rest = data[size:]
+        if len(data) < size:
+            raise ValueError(f"{size - len(data)} bytes more than are left of this entry")
         self.consumed_size += size
-        return data[:size]
+        return data
 
     def close(self) -> None:
         """Close the image. Harmless when called twice."""

@@ -27,6 +27,7 @@ ALLOWED = {
     "spool": {"tree"},
     "verification": {"errors", "fsck", "options", "reader", "tree", "writer"},
     "packing": {"errors", "options", "report", "sources", "spool", "tree", "verification", "writer"},
+    "layering": {"errors", "options", "packing", "reader", "report", "sources", "tree", "verification", "writer"},
     "squashfs_writer": {"errors", "options", "report", "sources", "tree", "verification", "writer"},
     "api": {"compression", "options", "packing", "report", "sources", "writer"},
     "aio": {"", "compression", "options", "report", "sources", "writer"},
