@@ -1,31 +1,35 @@
 """pysquash: turn tar layers into SquashFS 4.0 images, in pure Python."""
 
-from pysquash.api import build, tar2squashfs
-from pysquash.comparison import Difference, diff
-from pysquash.errors import (
-    CorruptImageError,
-    ImageError,
-    InputError,
-    LimitError,
-    MergeError,
-    NotSquashfsError,
-    OptionError,
-    PathIsDirectoryError,
-    PathNotDirectoryError,
-    PathNotFoundError,
-    SourceError,
-    SquashfsError,
-    UnsupportedEntryError,
-    UnsupportedImageError,
-    VerificationError,
-)
-from pysquash.format.rules import Rule
-from pysquash.fsck.check import check
-from pysquash.fsck.findings import Finding
-from pysquash.options import Limits, WriterOptions
-from pysquash.reader.image import SquashfsImage
-from pysquash.report import Report
-from pysquash.squashfs_writer import SquashfsWriter
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what _HOMES says, for type checkers
+    from pysquash.api import build, tar2squashfs
+    from pysquash.comparison import Difference, diff
+    from pysquash.errors import (
+        CorruptImageError,
+        ImageError,
+        InputError,
+        LimitError,
+        MergeError,
+        NotSquashfsError,
+        OptionError,
+        PathIsDirectoryError,
+        PathNotDirectoryError,
+        PathNotFoundError,
+        SourceError,
+        SquashfsError,
+        UnsupportedEntryError,
+        UnsupportedImageError,
+        VerificationError,
+    )
+    from pysquash.format.rules import Rule
+    from pysquash.fsck.check import check
+    from pysquash.fsck.findings import Finding
+    from pysquash.options import Limits, WriterOptions
+    from pysquash.reader.image import SquashfsImage
+    from pysquash.report import Report
+    from pysquash.squashfs_writer import SquashfsWriter
 
 __all__ = [
     "CorruptImageError",
@@ -59,3 +63,49 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+# Where each name is. It is imported when it is first asked for: who reads an image needs no writer, and who asks for
+# the version needs neither.
+_HOMES = {
+    "api": ("build", "tar2squashfs"),
+    "comparison": ("Difference", "diff"),
+    "errors": (
+        "CorruptImageError",
+        "ImageError",
+        "InputError",
+        "LimitError",
+        "MergeError",
+        "NotSquashfsError",
+        "OptionError",
+        "PathIsDirectoryError",
+        "PathNotDirectoryError",
+        "PathNotFoundError",
+        "SourceError",
+        "SquashfsError",
+        "UnsupportedEntryError",
+        "UnsupportedImageError",
+        "VerificationError",
+    ),
+    "format.rules": ("Rule",),
+    "fsck.check": ("check",),
+    "fsck.findings": ("Finding",),
+    "options": ("Limits", "WriterOptions"),
+    "reader.image": ("SquashfsImage",),
+    "report": ("Report",),
+    "squashfs_writer": ("SquashfsWriter",),
+}
+
+
+if not TYPE_CHECKING:  # which would take any name for one of ours
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name, the first time that it is asked for."""
+        for home, names in _HOMES.items():
+            if name in names:
+                value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -38,6 +38,8 @@ def printable(path: bytes) -> str:
         path: Any bytes; the root `b""` is shown as `/`.
     """
     text = path.decode("utf-8", "backslashreplace") if path else "/"
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import stat
+import sys
 import time
+from functools import lru_cache
 
 import click
 
@@ -23,15 +25,25 @@ def ls(image: str, path: str, is_long: bool) -> None:
     """List IMAGE, all of it or what is at PATH and below."""
     with SquashfsImage(image) as opened:
         for here in (opened / path).walk():
-            click.echo(_line(here) if is_long else printable(here.path))
+            # Not click.echo, which flushes after each line.
+            sys.stdout.write(f"{_line(here) if is_long else printable(here.path)}\n")
 
 
 def _line(here: ImagePath) -> str:
-    status = here.stat()
-    when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(status.st_mtime))
-    device = here.inode.device
+    status, inode = here.stat(), here.inode
+    device = inode.device
     size = str(status.st_size) if device is None else f"{device[0]}, {device[1]}"
-    target = f" -> {printable(here.inode.target)}" if here.is_symlink() else ""
+    target = f" -> {printable(inode.target)}" if stat.S_ISLNK(status.st_mode) else ""
     owner = f"{status.st_uid}:{status.st_gid}"
-    mode = stat.filemode(status.st_mode)
+    mode, when = _mode_text(status.st_mode), _time_text(status.st_mtime)
     return f"{mode} {status.st_nlink:>3} {owner:<11} {size:>11} {when} {printable(here.path)}{target}"
+
+
+@lru_cache
+def _mode_text(mode: int) -> str:
+    return stat.filemode(mode)
+
+
+@lru_cache
+def _time_text(mtime: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(mtime))
