@@ -52,8 +52,8 @@ class ChunkBuffer:
 
     def _fill(self, size: int) -> bool:
         """Have at least `size` bytes from the position on in the buffer; False where the stream ends before."""
-        parts = [self._buffer[self._position :]]
-        have = len(parts[0])
+        rest = self._buffer[self._position :]
+        parts, have = [rest] if rest else [], len(rest)
         self._start += self._position
         self._position = 0
         for chunk in self._stream:
@@ -61,18 +61,32 @@ class ChunkBuffer:
             have += len(chunk)
             if have >= size:
                 break
-        self._buffer = b"".join(parts)
+        # Chunks are large, and mostly the one before has been used up: then this one is taken as it is.
+        self._buffer = parts[0] if len(parts) == 1 else b"".join(parts)
         return have >= size
 
     def _take(self, size: int) -> bytes:
         """Give the next bytes, and move on."""
-        position, end = self._position, self._position + size
-        if end > len(self._buffer):
-            if not self._fill(size):
-                self._raise_ends_early(size - len(self._buffer))
-            position, end = 0, size
-        self._position = end
-        return self._buffer[position:end]
+        buffer, position = self._buffer, self._position
+        end = position + size
+        if end <= len(buffer):
+            self._position = end
+            return buffer[position:end]
+        # What straddles chunks is joined, and the rest of the last one is left as it is.
+        parts, missing = [buffer[position:]], end - len(buffer)
+        self._start += len(buffer)
+        while True:
+            chunk = next(self._stream, b"")
+            if not chunk:
+                self._buffer, self._position = b"", 0
+                self._raise_ends_early(missing)
+            if len(chunk) >= missing:
+                self._buffer, self._position = chunk, missing
+                parts.append(chunk[:missing])
+                return b"".join(parts)
+            parts.append(chunk)
+            missing -= len(chunk)
+            self._start += len(chunk)
 
     def _skip(self, size: int) -> None:
         """Pass over bytes without holding them."""
