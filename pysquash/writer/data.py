@@ -59,6 +59,7 @@ class DataWriter:
         self._blocks: list[bytes] = []
         self._waiting: list[tuple[_Landing, int]] = []
         self._batch_count = max(1, BATCH_SIZE // block_size)
+        self._can_compare = output.is_readable
 
     def store(self, size: int, read: Read, segments: tuple[Segment, ...] | None = None) -> StoredFile:
         """Store one file's content.
@@ -106,7 +107,7 @@ class DataWriter:
         """Store a file that has data blocks, or holes."""
         block_size, zeros = self._block_size, self._zeros
         tail_size = size % block_size if self._pack_tails else 0
-        run, digest, tail = BlockRun(), RunDigest(), b""
+        run, digest, tail = BlockRun(), RunDigest(is_proof=not self._can_compare), b""
         # A run shorter than a batch starts in one that can hold it, so that a duplicate is dropped before it is
         # compressed.
         if self._blocks and len(self._blocks) + size // block_size > self._batch_count:
@@ -136,11 +137,51 @@ class DataWriter:
         known = self.dedup.runs.setdefault(digest.key(run), run)
         if known is run:
             return None
-        del self._blocks[first_row:], self._waiting[first_row:]
         if submitted:
             self._submit()
-            self._pipeline.submit((), lambda _blocks, _compressed: self._output.seek(run.start))
+            self._pipeline.drain()
+            if self._can_compare and not self._are_stored_the_same(known, run):
+                return None
+            self._output.seek(run.start)
+            return known
+        blocks, waiting = self._blocks[first_row:], self._waiting[first_row:]
+        del self._blocks[first_row:], self._waiting[first_row:]
+        if self._can_compare:
+            if known.waiting_count:
+                self._submit()
+                self._pipeline.drain()
+            if not self._holds(known, blocks):
+                self._blocks += blocks
+                self._waiting += waiting
+                return None
         return known
+
+    def _are_stored_the_same(self, one: BlockRun, two: BlockRun) -> bool:
+        """Compare two runs by their bytes in the image: equal ones were compressed alike, and unequal ones unlike."""
+        if one.size_words != two.size_words:
+            return False
+        left = sum(word & ~DATA_RAW for word in one.size_words)
+        done = 0
+        while left:
+            size = min(left, BATCH_SIZE)
+            if self._output.read_back(one.start + done, size) != self._output.read_back(two.start + done, size):
+                return False
+            done += size
+            left -= size
+        return True
+
+    def _holds(self, run: BlockRun, blocks: Sequence[bytes]) -> bool:
+        """Compare a run in the image with blocks that are not stored yet."""
+        start = run.start
+        stored_words = [word for word in run.size_words if word]
+        if len(stored_words) != len(blocks):
+            return False
+        for word, block in zip(stored_words, blocks, strict=True):
+            size = word & ~DATA_RAW
+            if self._pipeline.plain(self._output.read_back(start, size), word) != block:
+                return False
+            start += size
+        return True
 
     def _with_tail(self, size: int, run: BlockRun, tail: bytes, *, is_known: bool) -> StoredFile:
         """Put a file together from its run and its tail."""

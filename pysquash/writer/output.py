@@ -69,6 +69,21 @@ class Output:
         self._file.seek(self._base + position)
         self.position = position
 
+    @property
+    def is_readable(self) -> bool:
+        """Tell whether `read_back` works: always for a path, else where the caller's file is readable."""
+        if self._path is not None:
+            return True
+        readable = getattr(self._file, "readable", None)
+        return bool(readable is not None and readable())
+
+    def read_back(self, position: int, size: int) -> bytes:
+        """Read what was written, and stay where the position is."""
+        self._file.seek(self._base + position)
+        data = self._file.read(size)
+        self._file.seek(self._base + self.position)
+        return data
+
     def overwrite(self, position: int, data: bytes) -> None:
         """Write over what stands elsewhere, and stay where the position is."""
         self._file.seek(self._base + position)
@@ -85,16 +100,9 @@ class Output:
         Raises:
             OptionError: The caller's file cannot be read from.
         """
+        if not self.is_readable:
+            raise OptionError("an output that is to be verified must be readable")
         self._cut()
-        if self._temporary_path is not None:
-            with open(self._temporary_path, "rb") as file:
-                yield file, 0
-            return
-        try:
-            self._file.seek(self._base)
-            self._file.read(0)
-        except (OSError, io.UnsupportedOperation) as error:
-            raise OptionError("an output that is to be verified must be readable") from error
         yield self._file, self._base
         self._file.seek(self._base + self.position)
 
@@ -144,4 +152,4 @@ def _temporary_file(path: str) -> tuple[BinaryIO, str]:
     folder, name = os.path.split(path)
     # Not tempfile.mkstemp: its files are readable by their owner only, and would stay so under the final name.
     temporary_path = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(6)}.tmp")
-    return open(temporary_path, "xb"), temporary_path
+    return open(temporary_path, "x+b"), temporary_path

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from pysquash.compression.base import CompressorSettings, block_codec
+from pysquash.format.words import DATA_RAW
 
 __all__ = ["BATCH_SIZE", "Land", "Pipeline", "compress_batch"]
 
@@ -53,6 +54,17 @@ class Pipeline:
         self._flying.append((self._pool.submit(compress_batch, self._settings, blocks), blocks, land))
         while self._flying and (len(self._flying) > self._flying_limit or self._flying[0][0].done()):
             self._land_oldest()
+
+    def plain(self, stored: bytes, size_word: int) -> bytes:
+        """Give back what was compressed.
+
+        Args:
+            stored: A block's bytes in the image.
+            size_word: Its DATA_WORD.
+        """
+        if size_word & DATA_RAW:
+            return stored
+        return block_codec(self._settings).decompress(stored, self._settings.block_size)
 
     def drain(self) -> None:
         """Wait for all batches, and land them."""

@@ -11,6 +11,7 @@ import pytest
 from pysquash import SquashfsImage, WriterOptions
 from pysquash.compression.base import CompressorSettings
 from pysquash.squashfs_writer import SquashfsWriter
+from pysquash.writer import dedup as dedup_module
 from pysquash.writer import pipeline as pipeline_module
 from pysquash.writer.data import _cut
 from pysquash.writer.pipeline import BATCH_SIZE, Pipeline
@@ -50,6 +51,32 @@ def test_duplicates_are_stored_once(contents: list[bytes], fragments: bool) -> N
     assert len(images) == 1
     _, size = packed(list(dict.fromkeys(contents)), fragments=fragments)
     assert abs(len(images.pop()) - size) <= 4 * BLOCK * len(contents)
+
+
+CONTENTS = [LARGE, SMALL, LARGE, b"x" * 50, SMALL, LARGE[:-5000], SMALL[1:], bytes(BATCH_SIZE) + LARGE]
+
+
+def test_an_output_that_cannot_be_read_gets_the_same_bytes() -> None:
+    class WriteOnly(io.BytesIO):
+        def readable(self) -> bool:
+            return False
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise io.UnsupportedOperation
+
+    images = [io.BytesIO(), WriteOnly()]
+    for file in images:
+        with SquashfsWriter(file, WriterOptions(block_size=BLOCK)) as writer:
+            for row, content in enumerate(CONTENTS):
+                writer.add_file(f"{row:03}", content)
+    assert images[0].getvalue() == images[1].getvalue()
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_runs_with_equal_checksums_are_told_apart(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    monkeypatch.setattr(dedup_module, "crc32", lambda _block, _crc: 0)
+    other = bytes(reversed(LARGE))
+    packed([*CONTENTS, other, SMALL[::-1], other, SMALL], workers=workers)  # which compares what it reads back
 
 
 def test_holes_of_another_shape_are_another_run() -> None:

@@ -87,6 +87,7 @@ def flip(monkeypatch: pytest.MonkeyPatch, position: int, mask: int) -> None:
         byte = self._file.read(1)[0]
         self._file.seek(position)
         self._file.write(bytes([byte ^ mask]))
+        self._file.seek(self._base + self.position)
         return reopened(self)
 
     monkeypatch.setattr(Output, "reopened", changed)
