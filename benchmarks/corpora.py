@@ -1,4 +1,4 @@
-"""The trees that are packed: made once, out of what apt, pip and npm deliver, and kept in benchmarks/cache."""
+"""The trees that are packed and read: made once, out of what apt, pip and npm deliver, and kept in benchmarks/cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["CACHE", "CORPORA", "gzipped"]
+__all__ = ["CACHE", "CORPORA", "corpus", "gzipped"]
 
 CACHE = Path(__file__).parent / "cache"
 
@@ -83,6 +83,7 @@ CORPORA: dict[str, Callable[[Path, Path], None]] = {
     "node_modules": node_modules,
     "site-packages": site_packages,
     "small-files-20k": small_files(20_000),
+    "entries-100k": small_files(99_900),  # and the hundred directories that they are in
 }
 
 

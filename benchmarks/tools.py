@@ -1,0 +1,77 @@
+"""The tools that are compared: each is a command, run as a whole process, in turn with the others."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["PYSQUASH", "Tool", "take_turns"]
+
+PYSQUASH = f"{sys.executable} -m pysquash"
+
+_LAUNCHER = Path(__file__).parent / "launcher.py"
+
+
+@dataclass
+class Tool:
+    """One way to do something.
+
+    Attributes:
+        name: As it stands in the results.
+        command: For the shell; {output}, where it is in there, is a path at which nothing is yet.
+        needs: The program that must be there.
+        seconds: Wall-clock time of each run that counts.
+        peak_kib: The most memory that a process of it had resident.
+        size: Bytes of the last run's output, where that is a file.
+    """
+
+    name: str
+    command: str
+    needs: str = sys.executable
+    seconds: list[float] = field(default_factory=list)
+    peak_kib: int = 0
+    size: int = 0
+
+    @property
+    def median(self) -> float:
+        """The median of the seconds."""
+        return statistics.median(self.seconds)
+
+    def run(self, output: Path, *, is_counted: bool) -> None:
+        """Run once, and note the time of the whole, the largest process, and the size of what was made."""
+        command = self.command.format(output=output)
+        launch = [sys.executable, "-I", "-S", str(_LAUNCHER), command]
+        done = subprocess.run(launch, check=True, stdout=subprocess.PIPE, text=True)
+        seconds, status, peak_kib = done.stdout.split()
+        if status != "0":
+            raise SystemExit(f"failed: {command}")
+        if is_counted:
+            self.seconds.append(float(seconds))
+        self.peak_kib = max(self.peak_kib, int(peak_kib))
+        self.size = output.stat().st_size if output.is_file() else 0
+
+
+def take_turns(tools: list[Tool], runs: int, folder: Path, clean: Callable[[Path], None]) -> list[Tool]:
+    """Run those tools that are there in turn, so that a slow moment of the machine hits all.
+
+    Args:
+        tools: Ours first.
+        runs: How many of each count; one before them does not.
+        folder: For outputs.
+        clean: Called with each output when its run is over, outside of the time.
+
+    Returns:
+        The tools that are there.
+    """
+    there = [tool for tool in tools if shutil.which(tool.needs)]
+    for row in range(runs + 1):
+        for column, tool in enumerate(there):
+            output = folder / f"{row}-{column}"
+            tool.run(output, is_counted=row > 0)
+            clean(output)
+    return there
