@@ -1,7 +1,8 @@
 """Console: what commands say on standard error, how they end, and what they take from the environment.
 
 Rules kept here: data goes to standard output and talk to standard error; an error is one line; Ctrl-C and SIGTERM
-unwind the stack, so that nothing half-written stays; NO_COLOR and SOURCE_DATE_EPOCH are respected.
+unwind the stack, so that nothing half-written stays; NO_COLOR and SOURCE_DATE_EPOCH are respected, and the variables
+that say where logins for registries are.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -19,7 +21,7 @@ import click
 from pysquash.errors import SquashfsError
 from pysquash.report import Progress
 
-__all__ = ["byte_count", "guarded", "progress_bar", "size_text", "source_date_epoch", "warn"]
+__all__ = ["auth_files", "byte_count", "guarded", "progress_bar", "size_text", "source_date_epoch", "warn"]
 
 
 class Terminated(BaseException):
@@ -67,6 +69,26 @@ def source_date_epoch() -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 0xFFFF_FFFF:
         raise click.UsageError(f"SOURCE_DATE_EPOCH must be 0 to 4294967295, not {text!r}")
     return int(text)
+
+
+def auth_files(chosen: Path | None) -> list[Path]:
+    """Tell where logins for registries are.
+
+    Args:
+        chosen: The file that the user named; None for $REGISTRY_AUTH_FILE, or else podman's and docker's own.
+
+    Raises:
+        click.UsageError: The file that was named is not there.
+    """
+    named = chosen or _path_from("REGISTRY_AUTH_FILE")
+    if named is not None:
+        if not named.exists():
+            raise click.UsageError(f"there is no file {named}, which is to have the logins")
+        return [named]
+    runtime, config = _path_from("XDG_RUNTIME_DIR"), _path_from("XDG_CONFIG_HOME") or Path.home() / ".config"
+    docker = _path_from("DOCKER_CONFIG") or Path.home() / ".docker"
+    folders = [config] if runtime is None else [runtime, config]
+    return [*(folder / "containers" / "auth.json" for folder in folders), docker / "config.json"]
 
 
 def byte_count(text: str) -> int:
@@ -119,6 +141,11 @@ def progress_bar(*, wanted: bool) -> Iterator[Progress | None]:
                 bars.update(task, description=stage)
 
         yield show
+
+
+def _path_from(variable: str) -> Path | None:
+    text = os.environ.get(variable)
+    return Path(text) if text else None
 
 
 def _raise_terminated(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -17,6 +17,7 @@ from pysquash.options import WriterOptions
 from pysquash.sources.base import Source, Warn
 from pysquash.sources.directory import DirectorySource
 from pysquash.sources.oci.image import TRANSPORTS, ContainerImage, open_image
+from pysquash.sources.oci.registry_access import RegistryAccess
 from pysquash.sources.squashfs import SquashfsSource
 from pysquash.sources.tar import TarSource
 
@@ -35,16 +36,24 @@ class OpenedSource(NamedTuple):
     image: ContainerImage | None = None
 
 
-def open_source(text: str, options: WriterOptions, warn: Warn, *, platform: str | None = None) -> OpenedSource:
+def open_source(
+    text: str,
+    options: WriterOptions,
+    warn: Warn,
+    *,
+    platform: str | None = None,
+    registries: RegistryAccess | None = None,
+) -> OpenedSource:
     """Tell which layers a source string means.
 
     Args:
-        text: `dir:PATH` for a directory tree, `sqfs:FILE` for an image, `oci:DIR[:REF]`, `oci-archive:FILE[:REF]` or
-            `docker-archive:FILE[:REF]` for a container image, `-` for a tar on standard input, anything else for a
-            tar's path.
+        text: `dir:PATH` for a directory tree, `sqfs:FILE` for an image, `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`,
+            `docker-archive:FILE[:REF]` or `docker://[HOST/]NAME[:TAG|@DIGEST]` for a container image, `-` for a tar on
+            standard input, anything else for a tar's path.
         options: For the sources.
         warn: Takes what they notice.
         platform: Which of several manifests of a container image is wanted; None for Linux on this machine.
+        registries: How they are used; None for the defaults.
 
     Raises:
         SourceError: A container image is not there, or cannot be read.
@@ -57,7 +66,7 @@ def open_source(text: str, options: WriterOptions, warn: Warn, *, platform: str 
     if colon and transport == "sqfs":
         return OpenedSource([partial(SquashfsSource, rest, name=text, options=options, warn=warn)])
     if colon and transport in TRANSPORTS:
-        image = open_image(text, platform=platform, options=options)
+        image = open_image(text, platform=platform, options=options, registries=registries)
         return OpenedSource(image.sources(options, warn), image)
     if text == "-":
         # Unbuffered: a reading thread must not hold a lock that the interpreter wants at its exit.

@@ -9,7 +9,6 @@ Not here: archives that are layouts only (layout).
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,15 +16,15 @@ from typing import NamedTuple
 
 from pysquash.errors import SourceError
 from pysquash.sources.oci.digests import Digest
-from pysquash.sources.oci.documents import DOCUMENT_SIZE_LIMIT, text_items
+from pysquash.sources.oci.documents import DOCUMENT_SIZE_LIMIT, listed, parse_json, text_items
 from pysquash.sources.oci.files import Files
+from pysquash.sources.oci.registry_name import RegistryName
 from pysquash.sources.oci.verified import LayerBlob, read_verified
 
 __all__ = ["MANIFEST_FILE", "DockerArchive", "SavedImage"]
 
 MANIFEST_FILE = "manifest.json"
 _NAMED_BY_DIGEST = re.compile(r"(?:blobs/sha256/)?([0-9a-f]{64})(?:\.json|\.tar)?")
-_DEFAULT_TAG = ":latest"
 
 
 class SavedImage(NamedTuple):
@@ -60,10 +59,7 @@ class DockerArchive:
         data = read_verified(
             files.chunks(MANIFEST_FILE), None, None, limit=DOCUMENT_SIZE_LIMIT, source=name, what=MANIFEST_FILE
         )
-        try:
-            rows = json.loads(data)
-        except (ValueError, RecursionError) as error:
-            raise SourceError(f"{MANIFEST_FILE} is no JSON: {error}", source=name) from None
+        rows = parse_json(data, source=name, what=MANIFEST_FILE)
         if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
             raise SourceError(f"{MANIFEST_FILE} is no list of images", source=name)
         self._images = [
@@ -79,8 +75,8 @@ class DockerArchive:
         """Find an image.
 
         Args:
-            reference: One of its tags, with or without ":latest"; `@N` for the row N of manifest.json; "" for the only
-                one.
+            reference: One of its tags, with or without "docker.io/", "library/" and ":latest", because Docker saves
+                them without and others with; `@N` for the row N of manifest.json; "" for the only one.
 
         Raises:
             SourceError: There is no such image, or more than one where none is named.
@@ -91,11 +87,15 @@ class DockerArchive:
                 return images[int(reference[1:])]
         elif reference:
             for image in images:
-                if reference in image.tags or reference + _DEFAULT_TAG in image.tags:
+                if reference in image.tags:
+                    return image
+            wanted = _full_name(reference)
+            for image in images:
+                if wanted is not None and wanted in map(_full_name, image.tags):
                     return image
         elif len(images) == 1:
             return images[0]
-        known = ", ".join(image.tags[0] if image.tags else f"@{row}" for row, image in enumerate(images))
+        known = listed((image.tags[0] if image.tags else f"@{row}" for row, image in enumerate(images)), none="none")
         if not reference:
             raise SourceError(f"has several images, of which one must be named: {known}", source=self._name)
         raise SourceError(f"has no image {reference!r:.120}; there are: {known}", source=self._name)
@@ -134,6 +134,14 @@ class DockerArchive:
             name = f"{self._name}: layer {number} ({diff_id.short})"
             layers.append(LayerBlob(name, partial(self._files.chunks, path), True, digest, None, diff_id))
         return layers
+
+
+def _full_name(tag: str) -> RegistryName | None:
+    """Complete a tag; None where it is no name that a registry could have."""
+    try:
+        return RegistryName.parse(f"//{tag}")
+    except SourceError:
+        return None
 
 
 def _digest_in(path: str) -> Digest | None:

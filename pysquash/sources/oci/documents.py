@@ -11,10 +11,10 @@ Not here: which manifest of an index is wanted (selection), where documents are 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, NoReturn
 
-from pysquash.errors import LimitError, SourceError
+from pysquash.errors import LimitError, SourceError, printable
 from pysquash.sources.oci.digests import Digest, parse_digest
 
 __all__ = [
@@ -26,8 +26,10 @@ __all__ = [
     "Descriptor",
     "check_layer_type",
     "check_size",
+    "listed",
     "parse_descriptor",
     "parse_document",
+    "parse_json",
     "text_items",
 ]
 
@@ -82,18 +84,42 @@ def parse_document(data: bytes, *, source: str, what: str, media_type: str | Non
         SourceError: It is no JSON object, of another type, or an index and a manifest at once.
     """
     check_size(len(data), source=source, what=what)
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{what} is no JSON: {error}", source=source) from None
+    document = parse_json(data, source=source, what=what)
     if not isinstance(document, dict):
         raise SourceError(f"{what} is no JSON object", source=source)
     if "layers" in document and "manifests" in document:
         raise SourceError(f"{what} has layers and manifests: it could be taken for one or the other", source=source)
     own_type = document.get("mediaType")
     if media_type is not None and own_type not in (None, "", media_type):
-        raise SourceError(f"{what} says that it is {own_type!r}, and its descriptor {media_type!r}", source=source)
+        raise SourceError(
+            f"{what} says that it is {own_type!r:.120}, and its descriptor {media_type!r:.120}", source=source
+        )
     return document
+
+
+def parse_json(data: bytes, *, source: str, what: str) -> Any:
+    """Parse JSON that means the same to everybody: UTF-8, and no name twice in one object.
+
+    Raises:
+        SourceError: It is none.
+    """
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{what} is no JSON: {error}", source=source) from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Document:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ValueError(f"the name {twice!r:.80} is there twice in one object")
+    return document
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
 
 
 def check_size(size: int, *, source: str, what: str) -> None:
@@ -142,8 +168,13 @@ def check_layer_type(media_type: str, *, source: str, what: str) -> None:
     if media_type in _LAYER_TYPES:
         return
     if _ENCRYPTED in media_type:
-        raise SourceError(f"{what} is encrypted ({media_type})", source=source)
+        raise SourceError(f"{what} is encrypted ({media_type!r:.120})", source=source)
     raise SourceError(f"{what} is {media_type!r:.120}, which is no layer", source=source)
+
+
+def listed(names: Iterable[str], *, none: str) -> str:
+    """Give names that come out of a document as one line."""
+    return ", ".join(printable(name.encode("utf-8", "surrogatepass"))[:120] for name in names if name) or none
 
 
 def text_items(value: object, *, source: str, what: str) -> list[str]:

@@ -12,15 +12,16 @@ import contextlib
 import os
 import posixpath
 import stat
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from pysquash.compression.stream import LayerStream
-from pysquash.errors import SourceError
-from pysquash.options import Limits
+from pysquash.errors import LimitError, SourceError
+from pysquash.options import Limits, WriterOptions
+from pysquash.sources.tar import TarSource
+from pysquash.tree.entry import Kind
 
 __all__ = ["ArchiveFiles", "DirectoryFiles", "Files", "split_reference"]
 
@@ -74,11 +75,11 @@ class DirectoryFiles:
         """
         place = self._place(name)
         try:
-            is_file = stat.S_ISREG(place.stat().st_mode)  # before it is opened: a pipe would make us wait
-        except FileNotFoundError:
-            is_file = False
-        if not is_file:
-            raise SourceError(f"there is no file {name}", source=self._name)
+            mode = place.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            raise SourceError(f"there is no file {name}", source=self._name) from None
+        if not stat.S_ISREG(mode):  # seen before it is opened: a pipe would make us wait
+            raise SourceError(f"{name} is no regular file", source=self._name)
         with place.open("rb", buffering=0) as file:
             while chunk := file.read(_CHUNK_SIZE):
                 yield chunk
@@ -88,7 +89,7 @@ class DirectoryFiles:
 
     def _place(self, name: str) -> Path:
         parts = name.split("/")
-        if any(part in ("", ".", "..") or "\\" in part or ":" in part for part in parts) and ":" not in parts[0]:
+        if any(part in ("", ".", "..") or "\\" in part or ":" in part for part in parts):
             raise SourceError(f"there is no file {name!r:.120}", source=self._name)
         return self._root.joinpath(*parts)
 
@@ -111,12 +112,12 @@ class ArchiveFiles:
         self._name = name
         self._file: BinaryIO = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by close
         try:
-            stream = LayerStream(path, name=name, limits=limits)
-            with contextlib.closing(stream):
-                if stream.is_compressed:
-                    self._file.close()
-                    self._file = _unpacked(stream)
-            self._members = self._read_members()
+            with contextlib.closing(LayerStream(self._file, name=name, limits=limits)) as stream:
+                if stream.is_compressed or not self._file.seekable():
+                    packed_file, self._file = self._file, _unpacked(stream)
+                    packed_file.close()
+            self._file.seek(0)
+            self._members = _read_members(self._file, name=name, limits=limits)
         except BaseException:
             self.close()
             raise
@@ -135,7 +136,7 @@ class ArchiveFiles:
         member = self._find(name)
         if member is None:
             raise SourceError(f"there is no file {name!r:.120} in it", source=self._name)
-        position, left = member.offset_data, member.size
+        position, left = member.start, member.size
         while left:
             self._file.seek(position)
             chunk = self._file.read(min(left, _CHUNK_SIZE))
@@ -149,27 +150,80 @@ class ArchiveFiles:
         """Close the archive."""
         self._file.close()
 
-    def _read_members(self) -> dict[str, tarfile.TarInfo]:
-        try:
-            with tarfile.open(fileobj=self._file, mode="r:") as archive:
-                return {posixpath.normpath(member.name): member for member in archive}
-        except (tarfile.TarError, ValueError, EOFError) as error:
-            raise SourceError(f"is no tar that can be read: {error}", source=self._name) from error
-
-    def _find(self, name: str) -> tarfile.TarInfo | None:
+    def _find(self, name: str) -> _Member | None:
         """Find a file, through links inside the archive: that is how Docker saves a layer that is there twice."""
         name = posixpath.normpath(name)
         for _ in range(_LINK_STEPS):
             member = self._members.get(name)
-            if member is None or member.isfile():
+            if member is None or member.target is None:
                 return member
-            if member.issym():
-                name = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname))
-            elif member.islnk():
-                name = posixpath.normpath(member.linkname)
-            else:
-                return None
+            name = member.target
         return None
+
+
+class _Member(NamedTuple):
+    """A file in a tar, or a link.
+
+    Attributes:
+        start: The byte at which its content starts.
+        size: How much that is.
+        target: The name that it leads to, or None for a file.
+    """
+
+    start: int
+    size: int
+    target: str | None
+
+
+class _Headers(TarSource):
+    """A tar's entries, without their content being read."""
+
+    def __init__(self, file: BinaryIO, *, name: str, limits: Limits) -> None:
+        self._file = file
+        self._size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        super().__init__(file, name=name, options=WriterOptions(limits=limits), warn=lambda _line: None)
+        if self._stream.is_compressed:
+            self.close()
+            raise SourceError("is compressed twice", source=name)
+
+    @property
+    def position(self) -> int:
+        """Where the content of the entry yielded last starts."""
+        return self._start + self._position
+
+    def _skip(self, size: int) -> None:
+        """Pass over bytes without reading them."""
+        if size <= len(self._buffer) - self._position:
+            self._position += size
+            return
+        end = self.position + size
+        if end > self._size:
+            self._raise_ends_early(end - self._size)
+        self._file.seek(end)
+        self._start, self._buffer, self._position = end, b"", 0
+
+
+def _read_members(file: BinaryIO, *, name: str, limits: Limits) -> dict[str, _Member]:
+    """Find out what is where in a tar; the last of one name counts."""
+    members: dict[str, _Member] = {}
+    with contextlib.closing(_Headers(file, name=name, limits=limits)) as headers:
+        for count, entry in enumerate(headers, 1):
+            if count > limits.entry_count:
+                raise LimitError("the number of entries", count, limits.entry_count, where=name)
+            path, target = _text(entry.path), None
+            if entry.kind is Kind.SYMLINK:
+                target = posixpath.normpath(posixpath.join(posixpath.dirname(path), _text(entry.target)))
+            elif entry.kind is Kind.HARD_LINK:
+                target = _text(entry.target)
+            elif entry.kind is not Kind.FILE or entry.segments is not None:
+                continue
+            members[path] = _Member(headers.position, entry.size, target)
+    return members
+
+
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")
 
 
 def _unpacked(stream: LayerStream) -> BinaryIO:
@@ -189,6 +243,9 @@ def split_reference(text: str) -> tuple[str, str]:
 
     Returns:
         The path, and the reference or "".
+
+    Raises:
+        SourceError: There is no path in it.
     """
     at = len(text)
     while at > 0:
@@ -196,4 +253,6 @@ def split_reference(text: str) -> tuple[str, str]:
             return text[:at], text[at + 1 :]
         at = text.rfind(":", 0, at)
     path, _, reference = text.partition(":")
+    if not path:
+        raise SourceError("a path is missing in front of the reference" if reference else "a path is missing")
     return path, reference

@@ -25,6 +25,7 @@ from pysquash.sources.oci.documents import (
     Descriptor,
     Document,
     check_layer_type,
+    listed,
     parse_descriptor,
     parse_document,
     text_items,
@@ -32,6 +33,7 @@ from pysquash.sources.oci.documents import (
 from pysquash.sources.oci.files import ArchiveFiles, DirectoryFiles, split_reference
 from pysquash.sources.oci.layout import Layout
 from pysquash.sources.oci.platforms import Platform
+from pysquash.sources.oci.registry_access import RegistryAccess
 from pysquash.sources.oci.selection import select_manifest
 from pysquash.sources.oci.store import Store, read_document
 from pysquash.sources.oci.verified import LayerBlob, LayerSource
@@ -84,13 +86,17 @@ class ContainerImage:
         self._close()
 
 
-def open_image(text: str, *, platform: str | None, options: WriterOptions) -> ContainerImage:
+def open_image(
+    text: str, *, platform: str | None, options: WriterOptions, registries: RegistryAccess | None = None
+) -> ContainerImage:
     """Find an image.
 
     Args:
-        text: `oci:DIR[:REF]`, `oci-archive:FILE[:REF]` or `docker-archive:FILE[:REF]`.
+        text: `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`, `docker-archive:FILE[:REF]` or
+            `docker://[HOST/]NAME[:TAG|@DIGEST]`.
         platform: "linux/arm64", or None for Linux on this machine.
         options: limits are kept here.
+        registries: How they are used; None for the defaults.
 
     Raises:
         SourceError: There is none, or none that can be read.
@@ -98,9 +104,12 @@ def open_image(text: str, *, platform: str | None, options: WriterOptions) -> Co
     """
     wanted = Platform.parse(platform)
     transport, _, rest = text.partition(":")
-    image = _OPENERS[transport](rest, text, wanted, options)
+    if transport == _REGISTRY:
+        image = _open_registry(rest, text, wanted, options, registries or RegistryAccess())
+    else:
+        image = _OPENERS[transport](rest, text, wanted, options)
     try:
-        if platform is not None and not wanted.takes(image.platform):
+        if platform is not None and wanted.contradicts(image.platform):
             raise SourceError(f"is an image for {image.platform}, not for {wanted}", source=text)
     except BaseException:
         image.close()
@@ -131,6 +140,7 @@ def _open_docker_archive(rest: str, name: str, platform: Platform, options: Writ
             return _from_layout(Layout(files, name=name), reference, platform, options)
         archive = DockerArchive(files, name=name)
         saved = archive.find(reference)
+        _check_layer_count(len(saved.layers), name, options)
         verified: list[str] = []
         config = parse_document(archive.read_config(saved, verified.append), source=name, what="the configuration")
         diff_ids = _diff_ids(config, len(saved.layers), name)
@@ -141,11 +151,30 @@ def _open_docker_archive(rest: str, name: str, platform: Platform, options: Writ
     return ContainerImage(name, config, layers, verified, files.close)
 
 
+def _open_registry(
+    rest: str, name: str, platform: Platform, options: WriterOptions, registries: RegistryAccess
+) -> ContainerImage:
+    # Imported when needed: an HTTP client costs more than all of the rest of the start-up together.
+    from pysquash.sources.oci.registry import Registry  # noqa: PLC0415
+
+    registry = Registry(rest, name=name, access=registries)
+    try:
+        image = image_of(registry, select_manifest(registry, [registry.resolve()], platform), options)
+    except BaseException:
+        registry.close()
+        raise
+    topmost_first = reversed(image.layers)  # the order in which they are packed
+    registry.expect((blob.digest, blob.size) for blob in topmost_first if blob.digest and blob.size is not None)
+    return image
+
+
 def _from_layout(layout: Layout, reference: str, platform: Platform, options: WriterOptions) -> ContainerImage:
     descriptors = layout.find(reference)
     names = layout.references()
-    if not reference and len(names) > 1:
-        raise SourceError(f"has several images, of which one must be named: {', '.join(names)}", source=layout.name)
+    if not reference and len(names) > 1 and len({each.digest for each in descriptors}) > 1:
+        raise SourceError(
+            f"has several images, of which one must be named: {listed(names, none='none')}", source=layout.name
+        )
     return image_of(layout, select_manifest(layout, descriptors, platform), options)
 
 
@@ -169,8 +198,7 @@ def image_of(store: Store, descriptor: Descriptor, options: WriterOptions) -> Co
     rows = manifest.get("layers")
     if not isinstance(rows, list):
         raise SourceError("the manifest has no list of layers", source=name)
-    if len(rows) > options.limits.layer_count:
-        raise LimitError("the number of layers", len(rows), options.limits.layer_count, where=name)
+    _check_layer_count(len(rows), name, options)
     config_descriptor = parse_descriptor(manifest.get("config"), source=name, what="the configuration")
     if config_descriptor.media_type not in CONFIG_TYPES:
         kind = manifest.get("artifactType") or config_descriptor.media_type
@@ -198,6 +226,12 @@ def image_of(store: Store, descriptor: Descriptor, options: WriterOptions) -> Co
     return ContainerImage(name, config, layers, verified, store.close)
 
 
+def _check_layer_count(count: int, name: str, options: WriterOptions) -> None:
+    limit = options.limits.layer_count
+    if count > limit:
+        raise LimitError("the number of layers", count, limit, where=name)
+
+
 def _diff_ids(config: Mapping[str, Any], layer_count: int, name: str) -> list[Digest]:
     """Take the digests of the layers' tars out of a configuration."""
     rootfs = config.get("rootfs")
@@ -214,5 +248,6 @@ _OPENERS: dict[str, Callable[[str, str, Platform, WriterOptions], ContainerImage
     "oci-archive": _open_archive,
     "docker-archive": _open_docker_archive,
 }
-TRANSPORTS = frozenset(_OPENERS)
+_REGISTRY = "docker"
+TRANSPORTS = frozenset({*_OPENERS, _REGISTRY})
 """What a source string of an image begins with, in front of the colon."""

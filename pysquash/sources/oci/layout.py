@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from pysquash.errors import SourceError
 from pysquash.sources.oci.digests import Digest
-from pysquash.sources.oci.documents import DOCUMENT_SIZE_LIMIT, Descriptor, parse_descriptor, parse_document
+from pysquash.sources.oci.documents import DOCUMENT_SIZE_LIMIT, Descriptor, listed, parse_descriptor, parse_document
 from pysquash.sources.oci.files import Files
 from pysquash.sources.oci.verified import read_verified
 
@@ -19,6 +19,7 @@ __all__ = ["LAYOUT_FILE", "Layout", "blob_path"]
 
 LAYOUT_FILE = "oci-layout"
 _INDEX_FILE = "index.json"
+_INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 _REFERENCE = "org.opencontainers.image.ref.name"
 _VERSION = "1."
 
@@ -49,7 +50,7 @@ class Layout:
         version = layout.get("imageLayoutVersion")
         if not isinstance(version, str) or not version.startswith(_VERSION):
             raise SourceError(f"is an image layout of version {version!r:.40}, not 1.x", source=name)
-        manifests = self._document(_INDEX_FILE).get("manifests")
+        manifests = self._document(_INDEX_FILE, _INDEX_TYPE).get("manifests")
         if not isinstance(manifests, list):
             raise SourceError(f"{_INDEX_FILE} has no list of manifests", source=name)
         self._descriptors = [
@@ -72,7 +73,7 @@ class Layout:
             if each.annotations.get(_REFERENCE) == reference or str(each.digest) == wanted
         ]
         if not found:
-            known = ", ".join(self.references()) or "none that have a name"
+            known = listed(self.references(), none="none that have a name")
             raise SourceError(f"has no image {reference!r:.120}; there are: {known}", source=self.name)
         return found
 
@@ -88,8 +89,8 @@ class Layout:
         """Close the files."""
         self._files.close()
 
-    def _document(self, name: str) -> dict[str, object]:
+    def _document(self, name: str, media_type: str | None = None) -> dict[str, object]:
         data = read_verified(
             self._files.chunks(name), None, None, limit=DOCUMENT_SIZE_LIMIT, source=self.name, what=name
         )
-        return parse_document(data, source=self.name, what=name)
+        return parse_document(data, source=self.name, what=name, media_type=media_type)

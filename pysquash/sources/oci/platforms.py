@@ -36,6 +36,7 @@ _IMPLIED_VARIANTS = {
     ("arm64", "8"): "",
 }
 _ATTESTATION = "vnd.docker.reference.type"
+_ARM = "arm"
 _UNKNOWN = "unknown"
 
 
@@ -82,8 +83,20 @@ class Platform(NamedTuple):
         return cls(system, architecture, _IMPLIED_VARIANTS.get((architecture, variant), variant))
 
     def takes(self, other: Platform) -> bool:
-        """Tell whether an image for another platform is what is asked for."""
-        return self[:2] == other[:2] and (not self.variant or self.variant == other.variant)
+        """Tell whether an image for another platform is what is asked for.
+
+        Of ARM's 32 bits any variant will do where none is asked for, and what says none is v7. Elsewhere none stands
+        for the first, which runs everywhere; what needs more is taken only where it is asked for.
+        """
+        if self[:2] != other[:2]:
+            return False
+        if self.architecture != _ARM:
+            return self.variant == other.variant
+        return not self.variant or self.variant == (other.variant or "v7")
+
+    def contradicts(self, other: Platform) -> bool:
+        """Tell whether a configuration is of something else than what is asked for: many leave the variant out."""
+        return self[:2] != other[:2] or (bool(other.variant) and not self.takes(other))
 
 
 def is_attestation(descriptor: Descriptor) -> bool:

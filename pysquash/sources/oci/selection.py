@@ -15,6 +15,7 @@ from pysquash.sources.oci.documents import (
     MANIFEST_TYPES,
     SCHEMA_1_TYPES,
     Descriptor,
+    listed,
     parse_descriptor,
     parse_document,
 )
@@ -41,7 +42,7 @@ def select_manifest(store: Store, descriptors: Sequence[Descriptor], platform: P
     others: list[str] = []
     found = _select(store, descriptors, platform, others, depth=0)
     if found is None:
-        there = ", ".join(dict.fromkeys(others)) or "nothing that is an image"
+        there = listed(dict.fromkeys(others), none="nothing")
         raise SourceError(f"has no image for {platform}; there is: {there}", source=store.name)
     return found
 
@@ -65,6 +66,8 @@ def _select(
             others.append(str(Platform.of(descriptor.platform)))
         elif media_type in SCHEMA_1_TYPES:
             others.append("a manifest of schema 1, which is not read")
+        else:
+            others.append(f"{media_type!r:.100}, which is no image")
     return None
 
 

@@ -9,7 +9,8 @@ Not here: where blobs are (files, registry).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
 from pysquash.errors import LimitError, SourceError
@@ -69,7 +70,12 @@ class LayerSource(TarSource):
         """
         self._blob = blob
         self._verified = verified
-        super().__init__(blob.open, name=blob.name, options=options, warn=warn, checks=_LayerChecks(blob))
+        self._chunks: Iterator[bytes] = iter(())
+        try:
+            super().__init__(self._open_blob, name=blob.name, options=options, warn=warn, checks=_LayerChecks(blob))
+        except BaseException:
+            self._let_go()
+            raise
         self._policy: DuplicatePolicy = "error" if options.duplicates == "error" else "last"
 
     @property
@@ -109,15 +115,32 @@ class LayerSource(TarSource):
             self._blame_the_blob(error)
             raise
 
+    def close(self) -> None:
+        """Stop reading. Harmless when called twice."""
+        super().close()
+        self._let_go()
+
+    def _open_blob(self) -> Iterator[bytes]:
+        self._chunks = self._blob.open()
+        return self._chunks
+
+    def _let_go(self) -> None:
+        """Close the blob now, and not when the error that may hold it is forgotten."""
+        with contextlib.suppress(ValueError):  # a thread hangs in a read, and will let go by itself
+            _close(self._chunks)
+
     def _blame_the_blob(self, error: SourceError) -> None:
         """Say that a blob is not the one that it should be, where that is why it makes no sense."""
         blob = self._blob
         if blob.is_local and blob.digest is not None:
+            chunks = blob.open()
             try:
-                for _ in _verified(blob.open(), blob.digest, blob.size, source=blob.name, what="the blob"):
+                for _ in _verified(chunks, blob.digest, blob.size, source=blob.name, what="the blob"):
                     pass
             except SourceError as why:
                 raise why from error
+            finally:
+                _close(chunks)
 
 
 def read_verified(
@@ -141,12 +164,21 @@ def read_verified(
         raise LimitError(f"the size of {what}", size, limit, where=source)
     parts: list[bytes] = []
     read_size = 0
-    for chunk in _verified(chunks, digest, size, source=source, what=what):
-        read_size += len(chunk)
-        if read_size > limit:
-            raise LimitError(f"the size of {what}", read_size, limit, where=source)
-        parts.append(chunk)
+    try:
+        for chunk in _verified(chunks, digest, size, source=source, what=what):
+            read_size += len(chunk)
+            if read_size > limit:
+                raise LimitError(f"the size of {what}", read_size, limit, where=source)
+            parts.append(chunk)
+    finally:
+        _close(chunks)
     return b"".join(parts)
+
+
+def _close(chunks: Iterator[bytes]) -> None:
+    """Close what the chunks come from, where they are a generator."""
+    if isinstance(chunks, Generator):
+        chunks.close()
 
 
 def _verified(
