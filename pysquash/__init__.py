@@ -27,14 +27,19 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers
     from pysquash.fsck.check import check
     from pysquash.fsck.findings import Finding
     from pysquash.options import Limits, WriterOptions
+    from pysquash.parts import Part
     from pysquash.reader.image import SquashfsImage
     from pysquash.report import Report
     from pysquash.squashfs_writer import SquashfsWriter
+    from pysquash.vm.config_output import ConfigOutput
+    from pysquash.vm.owners import IdRange, Owners
 
 __all__ = [
+    "ConfigOutput",
     "CorruptImageError",
     "Difference",
     "Finding",
+    "IdRange",
     "ImageError",
     "InputError",
     "LimitError",
@@ -42,6 +47,8 @@ __all__ = [
     "MergeError",
     "NotSquashfsError",
     "OptionError",
+    "Owners",
+    "Part",
     "PathIsDirectoryError",
     "PathNotDirectoryError",
     "PathNotFoundError",
@@ -90,9 +97,12 @@ _HOMES = {
     "fsck.check": ("check",),
     "fsck.findings": ("Finding",),
     "options": ("Limits", "WriterOptions"),
+    "parts": ("Part",),
     "reader.image": ("SquashfsImage",),
     "report": ("Report",),
     "squashfs_writer": ("SquashfsWriter",),
+    "vm.config_output": ("ConfigOutput",),
+    "vm.owners": ("IdRange", "Owners"),
 }
 
 

@@ -10,17 +10,24 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from itertools import chain
 
+from pysquash.additions import AddedDirectory, make_directories, owned, put_default_files
 from pysquash.compression.stream import Layer
+from pysquash.opening import OpenedSources
 from pysquash.options import WriterOptions
-from pysquash.packing import OpenSource, pack
+from pysquash.packing import Changes, OpenSource, pack
+from pysquash.parts import Part
 from pysquash.report import Progress, Report, Warnings
 from pysquash.sources.base import Source
-from pysquash.sources.files import AddedFile, FilesSource
+from pysquash.sources.files import AddedFile, AddedSymlink, Attributes, FilesSource
+from pysquash.sources.oci.registry_access import RegistryAccess
 from pysquash.sources.tar import TarSource
-from pysquash.sources.transport import open_source
-from pysquash.writer.output import OutputTarget
+from pysquash.tree.patterns import Patterns
+from pysquash.vm.config_output import ConfigOutput, write_config
+from pysquash.vm.defaults import put_vm_defaults
+from pysquash.vm.image_config import KEPT_NAMES
+from pysquash.vm.owners import Owners
+from pysquash.writer.output import Output, OutputTarget
 
 __all__ = ["build", "tar2squashfs"]
 
@@ -59,62 +66,93 @@ def tar2squashfs(
         partial(TarSource, stream, name=_stream_name(stream, row), options=options, warn=warnings)
         for row, stream in enumerate(streams, 1)
     ]
-    return pack(layers, output, default_files=list(extra_files), options=options, progress=progress, warnings=warnings)
+    changes = Changes(on_tree=[put_default_files(list(extra_files))])
+    return pack(layers, output, changes=changes, options=options, progress=progress, warnings=warnings)
 
 
 def build(
-    sources: Iterable[str | Source],
+    sources: Iterable[str | Source | Part],
     output: OutputTarget,
     *,
     files: Sequence[AddedFile] = (),
     default_files: Sequence[AddedFile] = (),
+    symlinks: Sequence[AddedSymlink] = (),
+    directories: Sequence[AddedDirectory] = (),
+    vm: bool = False,
+    config: ConfigOutput | None = None,
+    exclude: Iterable[str] = (),
+    owners: Owners | None = None,
     platform: str | None = None,
+    auth_files: Sequence[str | os.PathLike[str]] | None = None,
+    blob_cache: str | os.PathLike[str] | None = None,
     options: WriterOptions | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Pack sources of any kind into one SquashFS image.
 
     Args:
-        sources: Base first: strings as `pysquash build` takes them, or `Source` objects; later ones over earlier ones.
+        sources: Base first: strings as `pysquash build` takes them, `Source` objects, or a `Part` of either; later ones
+            over earlier ones.
         output: As for `tar2squashfs`.
         files: (name, content, attributes) for each file to put over all sources.
         default_files: The same, where the sources have nothing.
+        symlinks: (name, target, attributes) for each symlink to put over all sources.
+        directories: (name, attributes) for each directory that is to be there; one that is already gets no more than
+            the attributes given.
+        vm: Whether to add the mount points and small files that a virtual machine needs, where there are none.
+        config: Where the configuration of the topmost container image among the sources goes.
+        exclude: Globs for what is left out of the sources' tree.
+        owners: Which owners things get; None to keep them.
         platform: Which image of a container image's index is wanted, as os/arch or os/arch/variant; None for Linux on
             this machine.
-        options: Every knob there is; None for the defaults.
+        auth_files: Where logins for registries are, the first that has one wins; None for podman's and docker's own.
+        blob_cache: A directory in which what comes from registries is kept; None for no such thing.
+        options: Every knob there is.
         progress: As for `tar2squashfs`.
 
     Returns:
         What was packed.
 
     Raises:
-        InputError: A source is malformed or of no known kind, the sources do not make one tree, or a limit is exceeded.
+        InputError: A source is malformed or of no known kind, the sources do not make one tree, or a limit is exceeded;
+            there is no container image to take a configuration from, or its user is not in the tree.
         OSError: A file cannot be read, or the output not be written.
     """
     options = options or WriterOptions()
-    warnings = Warnings()
-    layers: list[OpenSource] = []
-    with ExitStack() as images:
-        verified: list[list[str]] = []
-        for source in sources:
-            if not isinstance(source, str | os.PathLike):
-                layers.append(partial(_same, source))
-                continue
-            opened = open_source(os.fspath(source), options, warnings, platform=platform)
-            layers += opened.layers
-            if opened.image is not None:
-                images.callback(opened.image.close)
-                verified.append(opened.image.verified)
-        if files:
-            layers.append(partial(FilesSource, files, options))
-        report = pack(
-            layers, output, default_files=default_files, options=options, progress=progress, warnings=warnings
+    owner: Attributes = {} if owners is None else owners.default
+    steps = [put_default_files(owned(default_files, owner))]
+    if vm:
+        steps.append(put_vm_defaults(owner))
+    steps.append(make_directories(directories, owner))
+    with ExitStack() as held:
+        opened = OpenedSources(
+            sources,
+            held,
+            output,
+            platform=platform,
+            registries=RegistryAccess(auth_files, blob_cache),
+            options=options,
         )
-    return dataclasses.replace(report, digests_verified=tuple(chain.from_iterable(verified)))
-
-
-def _same(source: Source) -> Source:
-    return source
+        sidecar: Output | None = None
+        if config is not None:
+            config.check_apart_from(output)
+            image = opened.configuration()
+            sidecar = None if config.file is None else held.enter_context(Output(config.file))
+            steps.append(write_config(config, image, sidecar, owner))
+        over = partial(FilesSource, owned(files, owner), options, symlinks=owned(symlinks, owner))
+        changes = Changes(
+            exclude=Patterns(exclude),
+            on_sources=[] if owners is None else [owners.change_sources],
+            over=over if files or symlinks else None,
+            on_tree=steps if owners is None else [*steps, owners.change_implied],
+            kept_names=() if config is None else KEPT_NAMES,
+        )
+        report = pack(
+            opened.layers, output, changes=changes, options=options, progress=progress, warnings=opened.warnings
+        )
+        if sidecar is not None:
+            sidecar.keep()
+    return dataclasses.replace(report, digests_verified=opened.digests_verified)
 
 
 def _stream_name(stream: Layer, row: int) -> str:

@@ -10,21 +10,58 @@ from typing import Any
 import click
 
 from pysquash.api import build as build_image
-from pysquash.cli.console import byte_count, progress_bar, size_text, source_date_epoch, warn
+from pysquash.cli.additions import (
+    as_usage_error,
+    parse_directory,
+    parse_file,
+    parse_owners,
+    parse_parts,
+    parse_symlink,
+)
+from pysquash.cli.console import auth_files, byte_count, progress_bar, size_text, source_date_epoch, warn
 from pysquash.options import WriterOptions
 from pysquash.report import Report
+from pysquash.tree.patterns import Patterns
+from pysquash.vm.config_output import ConfigOutput
+from pysquash.vm.formats import ConfigFormat
 
 __all__ = ["build"]
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, metavar="SOURCE...")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The image to write.")
-@click.option("--file", "files", multiple=True, metavar="DEST=SRC", help="Put the file SRC over all layers.")
 @click.option(
-    "--default-file", "default_files", multiple=True, metavar="DEST=SRC", help="Put it where the layers have nothing."
+    "--part",
+    "parts",
+    multiple=True,
+    nargs=2,
+    metavar="SOURCE PATH",
+    help="Put what SOURCE has at PATH over the others.",
 )
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave it out: *.pyc, usr/share/doc, test/.")
+@click.option(
+    "--file", "files", multiple=True, metavar="DEST=SRC[,mode=,uid=,gid=]", help="Put the file SRC over all sources."
+)
+@click.option(
+    "--default-file", "default_files", multiple=True, metavar="DEST=SRC[,...]", help="Put it where there is nothing."
+)
+@click.option("--symlink", "symlinks", multiple=True, metavar="DEST=TARGET", help="Put a symlink over all sources.")
+@click.option("--mkdir", "directories", multiple=True, metavar="DIR[:MODE]", help="Make a directory, if there is none.")
+@click.option("--vm", is_flag=True, help="Add mount points and small files that a virtual machine needs.")
+@click.option("--config-out", type=click.Path(path_type=Path), help="Write there how the container image is to be run.")
+@click.option("--config-in-image", metavar="PATH", help="Put that into the image.")
+@click.option(
+    "--config-format", type=click.Choice(["json", "oci", "fly", "thi"]), help="In which shape; json by default."
+)
+@click.option(
+    "--map-users", multiple=True, metavar="FROM:TO:COUNT", help="Give what users of the sources own to others."
+)
+@click.option("--map-groups", multiple=True, metavar="FROM:TO:COUNT", help="The same with groups.")
+@click.option("--owner", metavar="UID:GID", help="Give all of it to one owner: 0:0.")
 @click.option("--platform", metavar="OS/ARCH", help="Which image of several; Linux on this machine by default.")
+@click.option("--authfile", type=click.Path(path_type=Path), help="Where logins for registries are.")
+@click.option("--blob-cache", type=click.Path(path_type=Path), help="A directory to keep what comes from registries.")
 @click.option(
     "-c", "--compressor", type=click.Choice(["zstd", "gzip", "xz", "none"]), default="zstd", show_default=True
 )
@@ -65,10 +102,23 @@ __all__ = ["build"]
 def build(
     sources: tuple[str, ...],
     output: Path,
+    parts: tuple[tuple[str, str], ...],
+    exclude: tuple[str, ...],
     files: tuple[str, ...],
     default_files: tuple[str, ...],
+    symlinks: tuple[str, ...],
+    directories: tuple[str, ...],
+    vm: bool,
+    config_out: Path | None,
+    config_in_image: str | None,
+    config_format: ConfigFormat | None,
+    map_users: tuple[str, ...],
+    map_groups: tuple[str, ...],
+    owner: str | None,
     compressor_options: tuple[str, ...],
     platform: str | None,
+    authfile: Path | None,
+    blob_cache: Path | None,
     no_fragments: bool,
     as_json: bool,
     quiet: bool,
@@ -77,19 +127,35 @@ def build(
     """Pack layers into one SquashFS image.
 
     Each SOURCE is a tar, plain or compressed with gzip, bzip2, xz or zstd, `-` for standard input, dir:PATH for a
-    directory tree, sqfs:FILE for an image, or a container image: oci:DIR[:REF], oci-archive:FILE[:REF] or
-    docker-archive:FILE[:REF]. The base comes first, later ones go over it, and their whiteouts delete.
+    directory tree, sqfs:FILE for an image, or a container image: oci:DIR[:REF], oci-archive:FILE[:REF],
+    docker-archive:FILE[:REF] or docker://[HOST/]NAME[:TAG|@DIGEST]. The base comes first, later ones go over it, and
+    their whiteouts delete. Parts go over all of them, and then files and symlinks.
     """
+    if not sources and not parts:
+        raise click.UsageError("there is no SOURCE")
+    config = None
+    with as_usage_error():
+        Patterns(exclude)
+        if config_out is not None or config_in_image is not None or config_format is not None:
+            config = ConfigOutput(file=config_out, in_image=config_in_image, format=config_format or "json")
     writer_options = WriterOptions(
         **options, level=_level(compressor_options), fragments=not no_fragments, source_date_epoch=source_date_epoch()
     )
     with progress_bar(wanted=not quiet) as progress:
         report = build_image(
-            sources,
+            [*sources, *parse_parts(parts)],
             output,
-            files=[_added(text) for text in files],
-            default_files=[_added(text) for text in default_files],
+            files=[parse_file(text) for text in files],
+            default_files=[parse_file(text) for text in default_files],
+            symlinks=[parse_symlink(text) for text in symlinks],
+            directories=[parse_directory(text) for text in directories],
+            vm=vm,
+            config=config,
+            exclude=exclude,
+            owners=parse_owners(map_users, map_groups, owner),
             platform=platform,
+            auth_files=auth_files(authfile),
+            blob_cache=blob_cache,
             options=writer_options,
             progress=progress,
         )
@@ -111,13 +177,6 @@ def _level(texts: tuple[str, ...]) -> int | None:
             raise click.BadParameter(f"{text!r}: the option that there is is level=NUMBER", param_hint="-X")
         level = int(value)
     return level
-
-
-def _added(text: str) -> tuple[str, Path, Any]:
-    name, equals, path = text.partition("=")
-    if not name or not equals or not path:
-        raise click.BadParameter(f"{text!r} is not DEST=SRC")
-    return name, Path(path), {}
 
 
 def _summary(report: Report, output: Path) -> str:

@@ -13,12 +13,23 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO, NamedTuple, TypedDict, cast
 
-from pysquash.errors import LimitError, OptionError, SourceError
+from pysquash.errors import LimitError, OptionError, SourceError, printable
 from pysquash.options import WriterOptions
 from pysquash.sources.path_limits import check_path_limits
 from pysquash.tree.entry import Entry, Kind, Xattrs
 
-__all__ = ["Added", "AddedFile", "Attributes", "Content", "FilesSource", "added_entry", "added_file", "image_path"]
+__all__ = [
+    "Added",
+    "AddedFile",
+    "AddedSymlink",
+    "Attributes",
+    "Content",
+    "FilesSource",
+    "added_entry",
+    "added_file",
+    "added_symlink",
+    "image_path",
+]
 
 Content = bytes | bytearray | memoryview | os.PathLike[str] | BinaryIO
 """A file's bytes, a path to them on the host, or a binary file that is read from where it stands to its end."""
@@ -45,6 +56,9 @@ class Attributes(TypedDict, total=False):
 
 AddedFile = tuple[str | bytes, Content, Attributes]
 """(name in the image, content, attributes)."""
+
+AddedSymlink = tuple[str | bytes, str | bytes, Attributes]
+"""(name in the image, what it says, attributes); the mode is 0o777 unless given."""
 
 
 class Added(NamedTuple):
@@ -151,16 +165,39 @@ def added_file(name: str | bytes, content: Content, attributes: Attributes, opti
     return Added(added_entry(path, Kind.FILE, attributes, options, size=size), file, is_ours=file is not content)
 
 
+def added_symlink(name: str | bytes, target: str | bytes, attributes: Attributes, options: WriterOptions) -> Added:
+    """Make an entry of a symlink to be added.
+
+    Raises:
+        SourceError: The name is empty or climbs, or the target has a NUL.
+        LimitError: The target is empty or too long.
+        OptionError: An attribute is of no use.
+    """
+    path = image_path(name, options)
+    raw = target.encode("utf-8", "surrogateescape") if isinstance(target, str) else target
+    limit = options.limits.target_size
+    if not path:
+        raise SourceError("a symlink needs a name", entry=b"")
+    if b"\0" in raw:
+        raise SourceError("a symlink's target has no NUL", entry=path)
+    if not 1 <= len(raw) <= limit:
+        raise LimitError("symlink target size", len(raw), limit, where=printable(path))
+    return Added(added_entry(path, Kind.SYMLINK, {"mode": 0o777, **attributes}, options, target=raw))
+
+
 class FilesSource:
-    """A layer of added files; a `Source`."""
+    """A layer of added files and symlinks; a `Source`."""
 
     name = "added files"
     total_size = None
     duplicates = None
 
-    def __init__(self, files: Iterable[AddedFile], options: WriterOptions) -> None:
-        """Take the files; the host's are opened when their turn comes."""
+    def __init__(
+        self, files: Iterable[AddedFile], options: WriterOptions, *, symlinks: Iterable[AddedSymlink] = ()
+    ) -> None:
+        """Take the files and symlinks; the host's files are opened when their turn comes."""
         self._files = list(files)
+        self._symlinks = list(symlinks)
         self._options = options
         self._current = Added(Entry(b"", Kind.DIRECTORY))
         self.consumed_size = 0
@@ -171,13 +208,15 @@ class FilesSource:
         return self.consumed_size
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield one entry for each file."""
+        """Yield one entry for each file, and for each symlink."""
         for name, content, attributes in self._files:
             self._current = added_file(name, content, attributes, self._options)
             try:
                 yield self._current.entry
             finally:
                 self._current.close()
+        for name, target, attributes in self._symlinks:
+            yield added_symlink(name, target, attributes, self._options).entry
 
     def read(self, size: int) -> bytes:
         """Give the next bytes of the entry yielded last."""

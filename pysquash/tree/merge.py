@@ -164,6 +164,47 @@ class Merge:
         node = children[name] = Node(entry)
         return node
 
+    def find(self, path: bytes) -> Node | None:
+        """Give what has a name in the finished tree, where an entry of that path would land; None for nothing."""
+        self._paths.source = ""
+        return self._paths.find(path, Entry(path, Kind.FILE))
+
+    def make_directory(self, entry: Entry) -> Node:
+        """Give the directory at an entry's path in the finished tree, symlinks followed to the end; what is missing is
+        made.
+
+        Raises:
+            MergeError: A file is in the way.
+            LimitError: It is too deep in the tree.
+        """
+        self._paths.source = ""
+        return self._paths.make_directory(entry.path, entry, may_replace=False)
+
+    def remove(self, is_unwanted: Callable[[bytes, bool], bool]) -> list[tuple[bytes, Node]]:
+        """Take names out of the finished tree, with all that is below them.
+
+        Args:
+            is_unwanted: Told a path, and whether a directory is there.
+
+        Returns:
+            The paths and nodes that went, directories before what was in them.
+        """
+        removed: list[tuple[bytes, Node]] = []
+        waiting = [(b"", self.root, False)]
+        while waiting:
+            path, directory, is_removed = waiting.pop()
+            for name, node in list(directory.names.items()):
+                place = path + b"/" + name if path else name
+                goes = is_removed or is_unwanted(place, node.children is not None)
+                if goes:
+                    removed.append((place, node))
+                    if not is_removed:
+                        del directory.names[name]
+                if node.children is not None:
+                    waiting.append((place, node, goes))
+        self._paths.forget()
+        return removed
+
     # --- entries ---------------------------------------------------------------------------------------------------
 
     def _put_root(self, entry: Entry) -> None:

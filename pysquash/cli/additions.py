@@ -1,0 +1,127 @@
+r"""Additions: what the options of `pysquash build` say that add to a tree, leave things out or change owners.
+
+In: DEST=SRC[,mode=,uid=,gid=] and the like. Out: what `pysquash.build` takes.
+Rules kept here: a comma belongs to the name unless an attribute follows it, and an "=" ends the first name; `\,` and
+`\=` are these characters wherever they stand.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import click
+
+from pysquash.additions import AddedDirectory
+from pysquash.errors import OptionError
+from pysquash.parts import Part
+from pysquash.sources.files import AddedFile, AddedSymlink, Attributes, Content
+from pysquash.vm.owners import IdRange, Owners
+
+__all__ = ["as_usage_error", "parse_directory", "parse_file", "parse_owners", "parse_parts", "parse_symlink"]
+
+_ATTRIBUTE = re.compile(r"(?<!\\),(mode|uid|gid)=([^,]*)\Z", re.DOTALL)
+_DIRECTORY_MODE = re.compile(r":([0-7]{3,4})\Z")
+_HIGHEST_ID = 0xFFFF_FFFF
+
+
+def parse_file(text: str) -> AddedFile:
+    """Take DEST=SRC[,mode=OCTAL][,uid=N][,gid=N]."""
+    name, path, attributes = _pair(text, "DEST=SRC")
+    return name, _content(Path(path)), attributes
+
+
+def parse_symlink(text: str) -> AddedSymlink:
+    """Take DEST=TARGET[,uid=N][,gid=N]."""
+    return _pair(text, "DEST=TARGET")
+
+
+def parse_directory(text: str) -> AddedDirectory:
+    """Take DIR[:MODE][,uid=N][,gid=N]."""
+    rest, attributes = _split_attributes(text)
+    mode = _DIRECTORY_MODE.search(rest)
+    if mode is not None:
+        rest, attributes = rest[: mode.start()], {"mode": int(mode[1], 8), **attributes}
+    if not rest:
+        raise click.BadParameter(f"{text!r} is not DIR[:MODE]")
+    return _unescaped(rest), attributes
+
+
+def parse_parts(pairs: Iterable[tuple[str, str]]) -> list[Part]:
+    """Take (SOURCE, PATH) pairs; a source that is named more than once is read once, where it was named first."""
+    paths: dict[str, list[str]] = {}
+    for source, path in pairs:
+        paths.setdefault(source, []).append(path)
+    return [Part(source, each) for source, each in paths.items()]
+
+
+def parse_owners(users: Iterable[str], groups: Iterable[str], everything: str | None) -> Owners | None:
+    """Take FROM:TO:COUNT for users and for groups, and UID:GID for everything; None where there is none of it."""
+    with as_usage_error():
+        owners = Owners(
+            users=[IdRange(*_numbers(text, 3, "FROM:TO:COUNT", "--map-users")) for text in users],
+            groups=[IdRange(*_numbers(text, 3, "FROM:TO:COUNT", "--map-groups")) for text in groups],
+            everything=None
+            if everything is None
+            else cast(tuple[int, int], _numbers(everything, 2, "UID:GID", "--owner")),
+        )
+    return owners if owners.users or owners.groups or owners.everything is not None else None
+
+
+@contextmanager
+def as_usage_error() -> Iterator[None]:
+    """Turn an option that is none into wrong usage."""
+    try:
+        yield
+    except OptionError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _pair(text: str, shape: str) -> tuple[str, str, Attributes]:
+    """Split NAME=VALUE and the attributes behind it."""
+    rest, attributes = _split_attributes(text)
+    parts = re.split(r"(?<!\\)=", rest, maxsplit=1)
+    if len(parts) != 2 or not parts[0] or not parts[1]:
+        raise click.BadParameter(f"{text!r} is not {shape}")
+    return _unescaped(parts[0]), _unescaped(parts[1]), attributes
+
+
+def _split_attributes(text: str) -> tuple[str, Attributes]:
+    rest, attributes = text, Attributes()
+    while (found := _ATTRIBUTE.search(rest)) is not None:
+        name, value = found[1], found[2]
+        if name in attributes:
+            raise click.BadParameter(f"{text!r} has {name} twice")
+        if name == "mode":
+            if not re.fullmatch("[0-7]{1,5}", value) or int(value, 8) > 0o7777:
+                raise click.BadParameter(f"{text!r}: mode is octal, 0 to 7777, not {value!r}")
+            attributes["mode"] = int(value, 8)
+        else:
+            if not re.fullmatch("[0-9]{1,10}", value) or int(value) > _HIGHEST_ID:
+                raise click.BadParameter(f"{text!r}: {name} is a number, 0 to {_HIGHEST_ID}, not {value!r}")
+            attributes["uid" if name == "uid" else "gid"] = int(value)
+        rest = rest[: found.start()]
+    return rest, attributes
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([,=])", r"\1", text)
+
+
+def _content(path: Path) -> Content:
+    """Read what has no size beforehand, as /dev/stdin or a shell's <(...); all else is read when its turn comes."""
+    kind = stat.S_IFMT(path.stat().st_mode) if path.exists() else 0
+    if kind in (stat.S_IFIFO, stat.S_IFCHR):
+        return path.read_bytes()
+    return path
+
+
+def _numbers(text: str, count: int, shape: str, option: str) -> list[int]:
+    parts = text.split(":")
+    if len(parts) != count or not all(re.fullmatch("[0-9]{1,10}", part) for part in parts):
+        raise click.BadParameter(f"{text!r} is not {shape}", param_hint=option)
+    return [int(part) for part in parts]

@@ -1,0 +1,107 @@
+"""Opening: tells which layers the sources of a build have, and which configuration counts.
+
+In: source strings, `Source` objects, and parts of either. Out: `OpenedSources`.
+Rules kept here: the configuration is that of the topmost container image; one of which only a part is taken has no say.
+Not here: what a source string means (sources/transport), reading layers (reading).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+from functools import partial
+
+from pysquash.errors import OptionError
+from pysquash.options import WriterOptions
+from pysquash.parts import Part, PartSource
+from pysquash.reading import OpenSource
+from pysquash.report import Warnings
+from pysquash.sources.base import Source
+from pysquash.sources.oci.image import ContainerImage
+from pysquash.sources.oci.registry_access import RegistryAccess
+from pysquash.sources.transport import OpenedSource, open_source
+from pysquash.vm.image_config import ImageConfig, parse_image_config
+from pysquash.writer.output import OutputTarget
+
+__all__ = ["OpenedSources"]
+
+
+class OpenedSources:
+    """The sources of a build.
+
+    Attributes:
+        layers: What opens each, base first.
+        warnings: What was noteworthy.
+    """
+
+    def __init__(
+        self,
+        sources: Iterable[str | Source | Part],
+        held: ExitStack,
+        output: OutputTarget,
+        *,
+        platform: str | None,
+        registries: RegistryAccess,
+        options: WriterOptions,
+    ) -> None:
+        """Open the container images among them; all others are opened when their turn comes.
+
+        Args:
+            sources: Base first.
+            held: Closes what is open.
+            output: Beside which there is room for what a part does not need.
+            platform: Which image of several is wanted.
+            registries: How they are used.
+            options: Every knob there is.
+
+        Raises:
+            InputError: A container image is not there, or cannot be read.
+            OSError: It cannot be read.
+        """
+        self.layers: list[OpenSource] = []
+        self.warnings = Warnings()
+        self._open_source = partial(open_source, warn=self.warnings, platform=platform, registries=registries)
+        self._images: list[ContainerImage] = []
+        self._top_image: ContainerImage | None = None
+        folder = os.path.dirname(os.path.realpath(output)) if isinstance(output, str | os.PathLike) else None
+        for source in sources:
+            if not isinstance(source, Part):
+                opened = self._open(source, held, options)
+                self.layers += opened.layers
+                self._top_image = opened.image or self._top_image
+                continue
+            opened = self._open(source.source, held, options)
+            whole = source.source
+            name = os.fspath(whole) if isinstance(whole, str | os.PathLike) else whole.name
+            make = partial(PartSource, opened.layers, source.paths, name=name, folder=folder)
+            self.layers.append(partial(make, options=options, warn=self.warnings))
+
+    @property
+    def digests_verified(self) -> tuple[str, ...]:
+        """The digests that were right, as far as the sources were read."""
+        return tuple(digest for image in self._images for digest in image.verified)
+
+    def configuration(self) -> ImageConfig:
+        """Give what the topmost container image says of how it is to be run.
+
+        Raises:
+            OptionError: There is none among the sources.
+            SourceError: It says what makes no sense.
+        """
+        if self._top_image is None:
+            raise OptionError("there is no configuration to write: none of the sources is a container image")
+        return parse_image_config(self._top_image.config, source=self._top_image.name)
+
+    def _open(self, source: str | os.PathLike[str] | Source, held: ExitStack, options: WriterOptions) -> OpenedSource:
+        if not isinstance(source, str | os.PathLike):
+            return OpenedSource([partial(_same, source)])
+        opened = self._open_source(os.fspath(source), options)
+        if opened.image is not None:
+            held.callback(opened.image.close)
+            self._images.append(opened.image)
+        return opened
+
+
+def _same(source: Source) -> Source:
+    return source

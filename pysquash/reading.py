@@ -1,0 +1,258 @@
+"""Reading: turns layers into one tree, through which every byte of every layer passes.
+
+In: sources, base first. Out: the merged tree, each file's content stored, or set aside.
+The way of a byte: a source yields an entry and its content, topmost layer first (`read`); `tree/visibility` says
+whether an upper layer hides it (`_stored`); what is visible is stored at once, what is hidden but may still be linked
+to, or is likely to be left out, goes to the spool; the entries then become one tree from the base up (`tree/merge`).
+Rules kept here: each source is read once, to its end; entries and bytes are counted against the limits.
+Not here: where content is stored (packing), what is hidden (tree/visibility), where an entry lands (tree/merge).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from typing import NamedTuple
+
+from pysquash.errors import LimitError
+from pysquash.options import DuplicatePolicy, WriterOptions
+from pysquash.report import Progress
+from pysquash.sources.base import Source
+from pysquash.spool import Spool, Spooled
+from pysquash.tree.entry import Entry, Kind, Segment
+from pysquash.tree.merge import Merge
+from pysquash.tree.patterns import Patterns
+from pysquash.tree.visibility import Visibility
+from pysquash.verification import Verification
+
+__all__ = ["KeptContents", "LayerReader", "OpenSource", "Read", "Store"]
+
+OpenSource = Callable[[], Source]
+"""Opens a layer when its turn comes."""
+
+Read = Callable[[int], bytes]
+
+Store = Callable[[int, Read, tuple[Segment, ...] | None], object]
+"""Stores a file's content, given its size, what reads it, and its stored runs; gives what stands for it."""
+
+_PROGRESS_STEP = 1 << 20
+_NOTHING = Patterns()
+_KEPT_SIZE, _KEPT_TOTAL_SIZE = 1 << 20, 32 << 20
+
+
+class KeptContents:
+    """Content of small files that somebody must know before the image is written.
+
+    Symlinks may lead from one name to another, as on NixOS from etc/passwd to a name that only ends like it; so it is
+    the end of a name that counts.
+    """
+
+    def __init__(self, name_ends: tuple[bytes, ...]) -> None:
+        """Keep nothing as yet.
+
+        Args:
+            name_ends: How the paths end whose content is kept; none for nothing at all.
+        """
+        self._name_ends = name_ends
+        self._contents: dict[int, tuple[object, bytes]] = {}  # by what stands for it, which is held so as to stay
+        self._size = 0
+
+    def taken(self, entry: Entry, read: Read) -> bytes | None:
+        """Read a file's content, if it is to be kept: its stored runs. None otherwise, and then nothing is read."""
+        if not entry.path.endswith(self._name_ends) or entry.size > _KEPT_SIZE:
+            return None
+        return read(entry.stored_size) if self._size + entry.size <= _KEPT_TOTAL_SIZE else None
+
+    def note(self, entry: Entry, taken: bytes) -> None:
+        """Note what stands for a content: the entry's `data`."""
+        self._size += entry.size
+        content = bytearray(entry.size)
+        position = 0
+        for start, length in entry.segments if entry.segments is not None else [(0, entry.size)]:
+            content[start : start + length] = taken[position : position + length]
+            position += length
+        self._contents[id(entry.data)] = entry.data, bytes(content)
+
+    def content(self, stored: object) -> bytes | None:
+        """Give a content by what stands for it; None where it was not kept."""
+        return self._contents.get(id(stored), (None, None))[1]
+
+
+class _Waiting(NamedTuple):
+    """A layer that was read, until those below it are."""
+
+    name: str
+    entries: list[Entry]
+    duplicates: DuplicatePolicy | None
+
+
+class LayerReader:
+    """Layers being read.
+
+    Attributes:
+        merge: The tree as far as it is built.
+        bytes_in: Bytes of the sources as they came.
+        bytes_unpacked: The same after decompression.
+        hidden_count: Files that were set aside.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        spool: Spool,
+        merge: Merge,
+        options: WriterOptions,
+        *,
+        verification: Verification,
+        progress: Progress | None = None,
+        exclude: Patterns = _NOTHING,
+        kept: KeptContents | None = None,
+    ) -> None:
+        """Start with nothing read.
+
+        Args:
+            store: Stores a file's content.
+            spool: Takes the content of what seems not to be needed.
+            merge: Builds the tree.
+            options: Every knob there is.
+            verification: Told of all content.
+            progress: Called with ("read", done, total or None), or None.
+            exclude: What is going to be left out of the tree, so that its content is set aside.
+            kept: Takes the content that somebody must know.
+        """
+        self.merge = merge
+        self.bytes_in = 0
+        self.bytes_unpacked = 0
+        self.hidden_count = 0
+        self._store = store
+        self._spool = spool
+        self._options = options
+        self._limits = options.limits
+        self._verification = verification
+        self._visibility = Visibility(options)
+        self._progress = progress
+        self._exclude = exclude
+        self._kept = kept
+        self._entry_count = 0
+        self._content_size = 0
+
+    def read(
+        self,
+        layers: Sequence[OpenSource],
+        over: OpenSource | None = None,
+        between: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Read each layer once, topmost first, and build the tree from the base up.
+
+        The base is read last, so its entries go into the tree as they come; those of the others wait until then.
+
+        Args:
+            layers: Base first.
+            over: One more, over all of these.
+            between: Called before that one goes into the tree.
+        """
+        top = None if over is None else self._read_upper(over)
+        waiting = [self._read_upper(layers[row]) for row in range(len(layers) - 1, 0, -1)]
+        for open_base in layers[:1]:
+            with closing(open_base()) as source:
+                self.merge.begin_layer(source=source.name, duplicates=source.duplicates)
+                put = self.merge.put
+                for entry in self._stored(source, self.merge.would_drop):
+                    put(entry)
+                self.merge.end_layer()
+                self._count(source)
+        while waiting:
+            self._put(waiting.pop())
+        between()
+        if top is not None:
+            self._put(top)
+
+    def _read_upper(self, open_source: OpenSource) -> _Waiting:
+        """Read a layer that is not the base."""
+        with closing(open_source()) as source:
+            spool_end = self._spool.end
+            entries = list(self._stored(source, self._is_dropped_by_name(set(), source)))
+            self._cut_spool(entries, spool_end)
+            self._visibility.add_layer(entries)
+            self._count(source)
+            return _Waiting(source.name, entries, source.duplicates)
+
+    def _put(self, layer: _Waiting) -> None:
+        self.merge.begin_layer(source=layer.name, entries=layer.entries, duplicates=layer.duplicates)
+        for entry in layer.entries:
+            self.merge.put(entry)
+        self.merge.end_layer()
+
+    def _count(self, source: Source) -> None:
+        self.bytes_in += source.consumed_size
+        self.bytes_unpacked += source.unpacked_size
+
+    def _cut_spool(self, entries: Sequence[Entry], spool_end: int) -> None:
+        """Give back the room of what a layer set aside, where none of it can be needed; that is nearly always."""
+        if self._spool.end == spool_end:
+            return
+        needless = {id(entry) for entry in self._visibility.certainly_hidden(entries)}
+        set_aside = [entry for entry in entries if isinstance(entry.data, Spooled)]
+        if all(id(entry) in needless for entry in set_aside):
+            self._spool.truncate(spool_end)
+            for entry in set_aside:
+                entry.data = None  # what asks for it after all is to fail loudly
+
+    def _stored(self, source: Source, is_dropped: Callable[[bytes], bool]) -> Iterator[Entry]:
+        """Yield a layer's entries with their content stored, or set aside where it seems that nobody will see it."""
+        store, is_hidden = self._store, self._visibility.hides
+        may_leave_out = self._exclude.may_reach if self._exclude else None
+        watch, note, kept = self._verification.watch, self._verification.note, self._kept
+        file, count_limit, size_limit = Kind.FILE, self._limits.entry_count, self._limits.total_size
+        for entry in source if self._progress is None else self._watched(source, self._progress):
+            self._entry_count += 1
+            if self._entry_count > count_limit:
+                raise LimitError("the number of entries", self._entry_count, count_limit, where=source.name)
+            if entry.kind is file:
+                size = entry.size
+                self._content_size += size
+                if self._content_size > size_limit:
+                    raise LimitError("the layers' uncompressed size", self._content_size, size_limit, where=source.name)
+                read, watched = watch(size, source.read, entry.segments)
+                taken = None if kept is None else kept.taken(entry, read)
+                if taken is not None:
+                    read = io.BytesIO(taken).read
+                if size and (
+                    is_hidden(entry.path)
+                    or is_dropped(entry.path)
+                    or (may_leave_out is not None and may_leave_out(entry.path))
+                ):
+                    self.hidden_count += 1
+                    entry.data = self._spool.add(size, entry.stored_size, read, entry.segments)
+                else:
+                    entry.data = store(size, read, entry.segments)
+                note(entry.data, watched)
+                if kept is not None and taken is not None:
+                    kept.note(entry, taken)
+            yield entry
+
+    def _is_dropped_by_name(self, seen: set[bytes], source: Source) -> Callable[[bytes], bool]:
+        """Make the test for a layer not in the tree yet: where first wins, a second file of a name seems dropped."""
+
+        def is_dropped(path: bytes) -> bool:
+            if path in seen:
+                return True
+            seen.add(path)
+            return False
+
+        policy = source.duplicates or self._options.duplicates
+        return is_dropped if policy == "first" else lambda _path: False
+
+    def _watched(self, source: Source, progress: Progress) -> Iterator[Entry]:
+        """Pass a source's entries on, and tell how far it is, at every entry that took it a step further."""
+        told = self.bytes_in
+        for entry in source:
+            done = self.bytes_in + source.consumed_size
+            if done - told >= _PROGRESS_STEP:
+                told = done
+                total = source.total_size
+                progress("read", done, None if total is None else self.bytes_in + total)
+            yield entry
+        done = self.bytes_in + source.consumed_size
+        progress("read", done, done)
