@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what _HOMES says, for type checkers
-    from pysquash.api import build, tar2squashfs
+    from pysquash.api import build, build_layers, tar2squashfs
     from pysquash.comparison import Difference, diff
     from pysquash.errors import (
         CorruptImageError,
@@ -64,6 +64,7 @@ __all__ = [
     "WriterOptions",
     "__version__",
     "build",
+    "build_layers",
     "check",
     "diff",
     "tar2squashfs",
@@ -74,7 +75,7 @@ __version__ = "0.1.0"
 # Where each name is. It is imported when it is first asked for: who reads an image needs no writer, and who asks for
 # the version needs neither.
 _HOMES = {
-    "api": ("build", "tar2squashfs"),
+    "api": ("build", "build_layers", "tar2squashfs"),
     "comparison": ("Difference", "diff"),
     "errors": (
         "CorruptImageError",

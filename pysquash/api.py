@@ -13,6 +13,7 @@ from functools import partial
 
 from pysquash.additions import AddedDirectory, make_directories, owned, put_default_files
 from pysquash.compression.stream import Layer
+from pysquash.layering import LayerImages, OverlayXattrs, pack_layers
 from pysquash.opening import OpenedSources
 from pysquash.options import WriterOptions
 from pysquash.packing import Changes, OpenSource, pack
@@ -29,7 +30,7 @@ from pysquash.vm.image_config import KEPT_NAMES
 from pysquash.vm.owners import Owners
 from pysquash.writer.output import Output, OutputTarget
 
-__all__ = ["build", "tar2squashfs"]
+__all__ = ["build", "build_layers", "tar2squashfs"]
 
 
 def tar2squashfs(
@@ -153,6 +154,41 @@ def build(
         if sidecar is not None:
             sidecar.keep()
     return dataclasses.replace(report, digests_verified=opened.digests_verified)
+
+
+def build_layers(
+    sources: Iterable[str | Source | Part],
+    folder: str | os.PathLike[str],
+    *,
+    overlay_xattrs: OverlayXattrs = "trusted",
+    platform: str | None = None,
+    auth_files: Sequence[str | os.PathLike[str]] | None = None,
+    blob_cache: str | os.PathLike[str] | None = None,
+    options: WriterOptions | None = None,
+) -> LayerImages:
+    """Pack each layer into an image of its own, for stacking with overlayfs.
+
+    Args:
+        sources: As for `build`.
+        folder: Where to: a folder that is empty or does not exist yet. It appears whole or not at all.
+        overlay_xattrs: The name space of the attributes that hide things: "user" for mounts with the option userxattr.
+        platform: As for `build`.
+        auth_files: As for `build`.
+        blob_cache: As for `build`.
+        options: Every knob there is.
+
+    Returns:
+        The images: 000.squashfs for the base, 001.squashfs and so on.
+
+    Raises:
+        InputError: As for `build`.
+        OSError: A file cannot be read, or the folder not be written.
+    """
+    options = options or WriterOptions()
+    with ExitStack() as held:
+        registries = RegistryAccess(auth_files, blob_cache)
+        opened = OpenedSources(sources, held, folder, platform=platform, registries=registries, options=options)
+        return pack_layers(opened.layers, folder, xattrs=overlay_xattrs, options=options, warnings=opened.warnings)
 
 
 def _stream_name(stream: Layer, row: int) -> str:

@@ -36,10 +36,22 @@ from pysquash.verification import Verification
 from pysquash.writer.image import ImageWriter
 from pysquash.writer.output import Output
 
-__all__ = ["OverlayXattrs", "pack_layers"]
+__all__ = ["LayerImages", "OverlayXattrs", "pack_layers"]
 
 OverlayXattrs = Literal["trusted", "user"]
 """The name space of overlayfs's attributes: "user" is for mounts with the option userxattr."""
+
+
+class LayerImages(NamedTuple):
+    """What was written.
+
+    Attributes:
+        paths: The images, base first: as lowerdir of a mount, overlayfs wants them the other way round.
+        warnings: What was noteworthy, the first thousand word for word.
+    """
+
+    paths: list[Path]
+    warnings: list[str]
 
 
 def pack_layers(
@@ -49,7 +61,7 @@ def pack_layers(
     xattrs: OverlayXattrs,
     options: WriterOptions,
     warnings: Warnings,
-) -> list[Path]:
+) -> LayerImages:
     """Write an image for each layer.
 
     Args:
@@ -60,7 +72,7 @@ def pack_layers(
         warnings: Collects what was noteworthy.
 
     Returns:
-        The images, base first.
+        The images.
 
     Raises:
         InputError: A layer is malformed, the layers do not make a tree, or a limit is exceeded; there are no images.
@@ -86,7 +98,7 @@ def pack_layers(
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    return [target / name for name in names]
+    return LayerImages([target / name for name in names], warnings.lines)
 
 
 class _Folder(NamedTuple):

@@ -54,7 +54,7 @@ class Report:
         bytes_out: Bytes of the image with padding.
         duplicate_files: Files whose whole content was in the image already.
         duplicate_bytes: The sum of their sizes.
-        hidden_files: Files of lower layers that were not stored, because upper layers hide them.
+        hidden_files: Files that were not stored, because upper layers hide them or the caller leaves them out.
         warnings: The first thousand, word for word.
         warning_count: How many there were.
         digests_verified: What was checked against a digest, by name.

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from pysquash.api import build as build_image
+from pysquash.api import build_layers
 from pysquash.cli.additions import (
     as_usage_error,
     parse_directory,
@@ -19,6 +20,7 @@ from pysquash.cli.additions import (
     parse_symlink,
 )
 from pysquash.cli.console import auth_files, byte_count, progress_bar, size_text, source_date_epoch, warn
+from pysquash.layering import LayerImages, OverlayXattrs
 from pysquash.options import WriterOptions
 from pysquash.report import Report
 from pysquash.tree.patterns import Patterns
@@ -30,7 +32,18 @@ __all__ = ["build"]
 
 @click.command()
 @click.argument("sources", nargs=-1, metavar="SOURCE...")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The image to write.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The image to write.")
+@click.option(
+    "--layers",
+    "layers_folder",
+    type=click.Path(path_type=Path),
+    help="Write an image for each layer into this folder instead, for stacking with overlayfs.",
+)
+@click.option(
+    "--overlay-xattrs",
+    type=click.Choice(["trusted", "user"]),
+    help="The name space of overlayfs's attributes in them; trusted by default, user for mounts with userxattr.",
+)
 @click.option(
     "--part",
     "parts",
@@ -101,7 +114,9 @@ __all__ = ["build"]
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def build(
     sources: tuple[str, ...],
-    output: Path,
+    output: Path | None,
+    layers_folder: Path | None,
+    overlay_xattrs: OverlayXattrs | None,
     parts: tuple[tuple[str, str], ...],
     exclude: tuple[str, ...],
     files: tuple[str, ...],
@@ -129,18 +144,37 @@ def build(
     Each SOURCE is a tar, plain or compressed with gzip, bzip2, xz or zstd, `-` for standard input, dir:PATH for a
     directory tree, sqfs:FILE for an image, or a container image: oci:DIR[:REF], oci-archive:FILE[:REF],
     docker-archive:FILE[:REF] or docker://[HOST/]NAME[:TAG|@DIGEST]. The base comes first, later ones go over it, and
-    their whiteouts delete. Parts go over all of them, and then files and symlinks.
+    their whiteouts delete. Parts go over all of them, and then files and symlinks. With --layers, each layer gets an
+    image of its own.
     """
     if not sources and not parts:
         raise click.UsageError("there is no SOURCE")
+    writer_options = WriterOptions(
+        **options, level=_level(compressor_options), fragments=not no_fragments, source_date_epoch=source_date_epoch()
+    )
+    if layers_folder is not None:
+        on_one_tree = [exclude, files, default_files, symlinks, directories, map_users, map_groups]
+        if output or vm or owner or config_out or config_in_image or as_json or any(on_one_tree):
+            raise click.UsageError("--layers goes with nothing that is done to one tree: make it another layer")
+        images = build_layers(
+            [*sources, *parse_parts(parts)],
+            layers_folder,
+            overlay_xattrs=overlay_xattrs or "trusted",
+            platform=platform,
+            auth_files=auth_files(authfile),
+            blob_cache=blob_cache,
+            options=writer_options,
+        )
+        if not quiet:
+            _tell_layers(images)
+        return
+    if output is None or overlay_xattrs is not None:
+        raise click.UsageError("--output is needed, or --layers, and --overlay-xattrs goes with that")
     config = None
     with as_usage_error():
         Patterns(exclude)
         if config_out is not None or config_in_image is not None or config_format is not None:
             config = ConfigOutput(file=config_out, in_image=config_in_image, format=config_format or "json")
-    writer_options = WriterOptions(
-        **options, level=_level(compressor_options), fragments=not no_fragments, source_date_epoch=source_date_epoch()
-    )
     with progress_bar(wanted=not quiet) as progress:
         report = build_image(
             [*sources, *parse_parts(parts)],
@@ -167,6 +201,15 @@ def build(
         click.echo(_summary(report, output), err=True)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(report)))
+
+
+def _tell_layers(images: LayerImages) -> None:
+    for line in images.warnings:
+        warn(line)
+    paths = images.paths
+    total = size_text(sum(path.stat().st_size for path in paths))
+    lower = ":".join(path.stem for path in reversed(paths))
+    click.echo(f"{paths[0].parent}: {len(paths)} images, {total}; mounted, lowerdir={lower}", err=True)
 
 
 def _level(texts: tuple[str, ...]) -> int | None:

@@ -296,3 +296,25 @@ def test_build_verifies(layer: Path, tmp_path: Path) -> None:
     done = call("build", "-q", "--verify", "--json", layer, "-o", tmp_path / "image")
     assert done.returncode == 0
     assert json.loads(done.stdout)["seconds"]["verify"] > 0
+
+
+def test_layers(layer: Path, tmp_path: Path) -> None:
+    upper = tmp_path / "upper.tar"
+    upper.write_bytes(header(b"etc/.wh.hostname") + header(b"etc/new") + END)
+    done = call("build", layer, upper, "--layers", tmp_path / "out", "--overlay-xattrs", "user")
+    assert done.returncode == 0, done.stderr
+    assert "2 images" in done.stderr
+    assert "lowerdir=001:000" in done.stderr
+    assert sorted(os.listdir(tmp_path / "out")) == ["000.squashfs", "001.squashfs"]
+    assert call("ls", tmp_path / "out/001.squashfs").stdout.split() == ["/", "etc", "etc/new"]
+    assert "user.overlay.opaque" in call("stat", tmp_path / "out/001.squashfs", "etc").stdout
+    for arguments in (
+        ["--layers", "x", "--vm"],
+        ["--layers", "x", "-o", "y"],
+        ["-o", "y", "--overlay-xattrs", "user"],
+        [],
+    ):
+        assert call("build", layer, *arguments).returncode == 2
+    done = call("build", layer, "--layers", tmp_path / "out")
+    assert done.returncode == 1
+    assert "not an empty folder" in done.stderr

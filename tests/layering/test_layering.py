@@ -56,7 +56,7 @@ def packed(
     stack = pack_layers(
         sources(drawn, folder, options), folder / "stack", xattrs=xattrs, options=options, warnings=Warnings()
     )
-    return stack, one
+    return stack.paths, one
 
 
 def stacked(images: list[Path], xattrs: OverlayXattrs) -> Tree:
@@ -151,7 +151,7 @@ def test_content_of_a_lower_layer_comes_along_with_a_new_name(tmp_path: Path) ->
         partial(TarSource, tar, name=tar.name, options=options, warn=Warnings()) for tar in (first, second)
     ]
     stack = pack_layers(opens, tmp_path / "out", xattrs="trusted", options=options, warnings=Warnings())
-    with SquashfsImage(stack[1]) as image:
+    with SquashfsImage(stack.paths[1]) as image:
         assert sorted(path.path for path in image.root.iterdir()) == [b"again", b"holes", b"large", b"sparse"]
         assert (image / "large").read_bytes() == data
         assert (image / "again").stat().st_ino == (image / "large").stat().st_ino

@@ -37,6 +37,7 @@ ALLOWED = {
     "parts": {"errors", "options", "reading", "sources", "spool", "tree", "verification"},
     "opening": {"errors", "options", "parts", "reading", "report", "sources", "vm", "writer"},
     "api": {
+        "layering",
         "additions",
         "compression",
         "opening",
@@ -56,6 +57,7 @@ ALLOWED = {
         "",
         "additions",
         "api",
+        "layering",
         "comparison",
         "errors",
         "fsck",
