@@ -4,10 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n auto
 
-.PHONY: help demo test lint types check-tools bench docs clean
+.PHONY: help demo boot test lint types check-tools bench docs clean
 
 help:
 	@echo 'make demo   pack a three-layer image out of real files, list it, say where it is'
+	@echo 'make boot   pack a container image, and boot it in a virtual machine'
 	@echo 'make test   lint, types and all tests; installs what they need'
 	@echo 'make bench  time pysquash beside the C tools, into benchmarks/RESULTS.md'
 	@echo 'make docs   make docs/format.md and docs/rules.md out of the declarations'
@@ -32,6 +33,9 @@ demo: $(VENV)/installed
 	@echo "... $$(wc -l < demo/root.list) names in all, in demo/root.list"
 	@echo 'The image is demo/root.squashfs. To look inside: $(BIN)/pysquash ls -l demo/root.squashfs'
 	@echo 'or, as root on Linux: mount -t squashfs -o loop,ro demo/root.squashfs /mnt'
+
+boot: $(VENV)/installed
+	@$(BIN)/python examples/boot.py --folder demo/boot
 
 check-tools:
 	@.ci/install-tools

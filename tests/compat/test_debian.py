@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -15,31 +14,8 @@ from pathlib import Path
 import pytest
 
 import pysquash
+from examples import boot
 from tests.snapshot import assert_same, extract, kernel_tree, mounted, need_root, need_tool, run, unsquashfs_tree, walk
-
-
-def cache_folder() -> Path:
-    """Where a root is kept between runs: making one takes a minute."""
-    folder = os.environ.get("PYSQUASH_TEST_CACHE") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "pysquash"
-    path = Path(folder).expanduser()
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def mirror_and_suite() -> list[str]:
-    """Where this machine's apt gets Debian from, in either form of its lists; else debootstrap's own default."""
-    for path in [*Path("/etc/apt/sources.list.d").glob("*"), Path("/etc/apt/sources.list")]:
-        text = path.read_text() if path.is_file() else ""
-        uri, suite = (
-            re.search(r"^URIs: *(\S+/debian)/?$", text, re.MULTILINE),
-            re.search(r"^Suites: *(\S+)", text, re.MULTILINE),
-        )
-        if uri and suite:
-            return [suite[1], uri[1]]
-        line = re.search(r"^deb +(?:\[.*?\] +)?(\S+/debian)/? +(\S+)", text, re.MULTILINE)
-        if line:
-            return [line[2], line[1]]
-    return ["stable"]
 
 
 @pytest.fixture(scope="session")
@@ -47,22 +23,7 @@ def debian_root() -> Path:
     """Make a minimal Debian root, as a tar; from the cache if it is there."""
     need_root()
     need_tool("debootstrap", "debootstrap")
-    tar = cache_folder() / "debian-minbase.tar"
-    if tar.exists():
-        return tar
-    suite, *mirror = mirror_and_suite()
-    folder = tar.with_suffix(f".{os.getpid()}")
-    target = folder / "root"
-    try:
-        done = run(["debootstrap", "--variant=minbase", "--merged-usr", suite, target, *mirror])
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-        shutil.rmtree(target / "var/cache/apt")
-        part = folder / "root.tar"
-        assert run(["tar", "-C", target, "--xattrs", "--numeric-owner", "-cf", part, "."]).returncode == 0
-        part.replace(tar)
-    finally:
-        subprocess.run(["rm", "-rf", folder], check=True)
-    return tar
+    return boot.debian_root(boot.cache_folder())
 
 
 def pip_layer(folder: Path) -> Path:
