@@ -10,10 +10,10 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pysquash.additions import AddedDirectory, make_directories, owned, put_default_files
 from pysquash.compression.stream import Layer
-from pysquash.layering import LayerImages, OverlayXattrs, pack_layers
 from pysquash.opening import OpenedSources
 from pysquash.options import WriterOptions
 from pysquash.packing import Changes, OpenSource, pack
@@ -29,6 +29,9 @@ from pysquash.vm.defaults import put_vm_defaults
 from pysquash.vm.image_config import KEPT_NAMES
 from pysquash.vm.owners import Owners
 from pysquash.writer.output import Output, OutputTarget
+
+if TYPE_CHECKING:
+    from pysquash.layering import LayerImages, OverlayXattrs
 
 __all__ = ["build", "build_layers", "tar2squashfs"]
 
@@ -184,6 +187,8 @@ def build_layers(
         InputError: As for `build`.
         OSError: A file cannot be read, or the folder not be written.
     """
+    from pysquash.layering import pack_layers  # noqa: PLC0415 - it needs the reader, which `build` does without
+
     options = options or WriterOptions()
     with ExitStack() as held:
         registries = RegistryAccess(auth_files, blob_cache)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,12 +20,14 @@ from pysquash.cli.additions import (
     parse_symlink,
 )
 from pysquash.cli.console import auth_files, byte_count, progress_bar, size_text, source_date_epoch, warn
-from pysquash.layering import LayerImages, OverlayXattrs
 from pysquash.options import WriterOptions
 from pysquash.report import Report
 from pysquash.tree.patterns import Patterns
 from pysquash.vm.config_output import ConfigOutput
 from pysquash.vm.formats import ConfigFormat
+
+if TYPE_CHECKING:
+    from pysquash.layering import LayerImages, OverlayXattrs
 
 __all__ = ["build"]
 

@@ -18,7 +18,6 @@ from pysquash.sources.base import Source, Warn
 from pysquash.sources.directory import DirectorySource
 from pysquash.sources.oci.image import TRANSPORTS, ContainerImage, open_image
 from pysquash.sources.oci.registry_access import RegistryAccess
-from pysquash.sources.squashfs import SquashfsSource
 from pysquash.sources.tar import TarSource
 
 __all__ = ["OpenedSource", "open_source"]
@@ -64,6 +63,8 @@ def open_source(
     if colon and transport == "dir":
         return OpenedSource([partial(DirectorySource, rest, name=text, options=options, warn=warn)])
     if colon and transport == "sqfs":
+        from pysquash.sources.squashfs import SquashfsSource  # noqa: PLC0415 - the only source that needs the reader
+
         return OpenedSource([partial(SquashfsSource, rest, name=text, options=options, warn=warn)])
     if colon and transport in TRANSPORTS:
         image = open_image(text, platform=platform, options=options, registries=registries)
