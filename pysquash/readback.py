@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from pysquash.errors import printable
 from pysquash.fsck.check import check
 from pysquash.reader.image import ImagePath, SquashfsImage
+from pysquash.tree.content import Content
 from pysquash.tree.entry import Kind
 from pysquash.tree.node import Node
-from pysquash.verification import Content
 from pysquash.writer.output import Output
 
 __all__ = ["problems_of"]

@@ -14,27 +14,14 @@ from typing import NamedTuple
 
 from pysquash.errors import VerificationError
 from pysquash.options import WriterOptions
+from pysquash.tree.content import Content
 from pysquash.tree.entry import Segment
 from pysquash.tree.node import Node
 from pysquash.writer.output import Output
 
-__all__ = ["Content", "Verification"]
+__all__ = ["Verification", "Watched"]
 
 Read = Callable[[int], bytes]
-
-
-class Content(NamedTuple):
-    """What a file's content was on its way in.
-
-    Attributes:
-        size: Bytes, holes included.
-        segments: The stored runs of a sparse file; one run where all is stored.
-        digest: SHA-256 of the stored bytes.
-    """
-
-    size: int
-    segments: tuple[Segment, ...]
-    digest: bytes
 
 
 class Watched(NamedTuple):
