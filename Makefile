@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n auto
+FUZZ_SECONDS ?= 60
 
-.PHONY: help demo boot test lint types check-tools bench docs clean
+.PHONY: help demo boot test lint types check-tools fuzz bench docs clean
 
 help:
 	@echo 'make demo   pack a three-layer image out of real files, list it, say where it is'
 	@echo 'make boot   pack a container image, and boot it in a virtual machine'
 	@echo 'make test   lint, types and all tests; installs what they need'
+	@echo 'make fuzz   look for images that reader or check stumble over, FUZZ_SECONDS long'
 	@echo 'make bench  time pysquash beside the C tools, into benchmarks/RESULTS.md'
 	@echo 'make docs   make docs/format.md and docs/rules.md out of the declarations'
 	@echo 'make clean  remove what the others made'
@@ -49,6 +51,15 @@ types: $(VENV)/developing
 
 test: $(VENV)/developing check-tools lint types
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+$(VENV)/fuzzing: $(VENV)/developing
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,fuzz]'
+	@touch $@
+
+# What was found to lead somewhere new is kept, and is where the next run begins.
+fuzz: $(VENV)/fuzzing
+	@mkdir -p build/fuzz
+	$(BIN)/python -m tests.fuzz.fuzz_image build/fuzz/corpus -artifact_prefix=build/fuzz/ -max_total_time=$(FUZZ_SECONDS)
 
 bench: $(VENV)/developing check-tools
 	$(BIN)/python -m benchmarks

@@ -8,9 +8,10 @@ Not here: reading (reader).
 
 from __future__ import annotations
 
+import hashlib
 from typing import NamedTuple
 
-from pysquash.errors import printable
+from pysquash.errors import ImageError, printable
 from pysquash.reader.image import ImagePath, SquashfsImage
 from pysquash.reader.input import InputTarget
 from pysquash.tree.entry import Kind
@@ -55,51 +56,140 @@ def diff(first: InputTarget, second: InputTarget) -> list[Difference]:
         OSError: One of them cannot be read.
     """
     with SquashfsImage(first) as left, SquashfsImage(second) as right:
-        ours = {path.path: path for path in left.root.walk()}
-        theirs = {path.path: path for path in right.root.walk()}
-        our_links, their_links = _links(ours), _links(theirs)
+        one, two = _Tree(left), _Tree(right)
+        contents: dict[tuple[int, int], bool] = {}  # files that have many names are compared once
         differences = []
-        for path in sorted(ours.keys() | theirs.keys()):
-            if path not in theirs:
+        for path in sorted(one.refs.keys() | two.refs.keys()):
+            if path not in two.refs:
                 differences.append(Difference(path, "only in the first", "", ""))
-            elif path not in ours:
+                continue
+            if path not in one.refs:
                 differences.append(Difference(path, "only in the second", "", ""))
-            else:
-                one, two = _described(ours[path], our_links), _described(theirs[path], their_links)
-                found = [Difference(path, what, one[what], two[what]) for what in one if one[what] != two[what]]
-                if not any(difference.what in ("kind", "size") for difference in found) and not _is_same_content(
-                    ours[path], theirs[path]
-                ):
+                continue
+            ours, theirs = one.at(path), two.at(path)
+            found = [
+                Difference(path, what, one.shown(ours, what), two.shown(theirs, what))
+                for what, mine, other in zip(_ATTRIBUTES, one.attributes(ours), two.attributes(theirs), strict=True)
+                if mine != other
+            ]
+            if not any(difference.what in ("kind", "size") for difference in found):
+                refs = ours.inode.ref, theirs.inode.ref
+                if refs not in contents:
+                    contents[refs] = _is_same_content(ours, theirs)
+                if not contents[refs]:
                     found.append(Difference(path, "content", "", ""))
-                differences += found
+            differences += found
         return differences
 
 
-def _links(paths: dict[bytes, ImagePath]) -> dict[int, list[bytes]]:
-    """Collect the names of each inode that has several."""
-    groups: dict[int, list[bytes]] = {}
-    for path, here in paths.items():
-        if here.inode.kind is not Kind.DIRECTORY and here.inode.nlink > 1:
-            groups.setdefault(here.inode.ref, []).append(path)
-    return groups
+_PATHS_LIMIT = 512 << 20
+"""Bytes of all paths in an image: all are in memory, and a short image can have a million, of 64 KiB each."""
+
+_SHOWN_SIZE = 4096
+_SHOWN_COUNT = 20
+"""Characters of a text in a difference, and names of an inode in it."""
+
+_ATTRIBUTES = ("kind", "mode", "uid", "gid", "mtime", "size", "target", "device", "xattrs", "links")
 
 
-def _described(here: ImagePath, links: dict[int, list[bytes]]) -> dict[str, str]:
-    status, inode = here.stat(), here.inode
-    names = sorted(links.get(inode.ref, [here.path])) if inode.kind is not Kind.DIRECTORY else []
-    xattrs = sorted(here.xattrs.items())
-    return {
-        "kind": inode.kind.name.lower().replace("_", " "),
-        "mode": f"{status.st_mode & 0o7777:04o}",
-        "uid": str(status.st_uid),
-        "gid": str(status.st_gid),
-        "mtime": str(status.st_mtime),
-        "size": str(inode.size),
-        "target": printable(inode.target) if inode.target else "none",
-        "device": "none" if inode.device is None else f"{inode.device[0]}, {inode.device[1]}",
-        "xattrs": ", ".join(f"{printable(name)}={value!r}" for name, value in xattrs) or "none",
-        "links": ", ".join(map(printable, names)),
-    }
+class _Described(NamedTuple):
+    """A digest of what is compared, and what is shown of it."""
+
+    digest: bytes
+    text: str
+
+
+class _Tree:
+    """What is known of an image's names before they are compared.
+
+    Attributes:
+        refs: The reference of each path's inode.
+    """
+
+    def __init__(self, image: SquashfsImage) -> None:
+        self._image = image
+        self._xattrs: dict[int, _Described] = {}
+        self.refs: dict[bytes, int] = {}
+        names: dict[int, list[bytes]] = {}  # of inodes that say they have several
+        left = _PATHS_LIMIT
+        for here in image.root.walk():
+            left -= len(here.path)
+            if left < 0:
+                raise ImageError(f"the paths of an image take more than {_PATHS_LIMIT} bytes")
+            inode = here.inode
+            self.refs[here.path] = inode.ref
+            if inode.kind is not Kind.DIRECTORY and inode.nlink > 1:
+                names.setdefault(inode.ref, []).append(here.path)
+        self._links = {ref: _links(paths) for ref, paths in names.items()}
+
+    def at(self, path: bytes) -> ImagePath:
+        """Give a path that is there."""
+        return ImagePath(self._image, path, self.refs[path])
+
+    def attributes(self, here: ImagePath) -> tuple[object, ...]:
+        """Give what is compared but the content: a value for each of _ATTRIBUTES."""
+        status, inode = here.stat(), here.inode
+        links = self._links.get(inode.ref)
+        # An inode that says it has several names may have one all the same.
+        names = here.path if links is None or not links.digest else links.digest
+        return (
+            inode.kind,
+            status.st_mode & 0o7777,
+            status.st_uid,
+            status.st_gid,
+            status.st_mtime,
+            inode.size,
+            inode.target,
+            inode.device,
+            self._xattrs_of(here).digest,
+            None if inode.kind is Kind.DIRECTORY else names,
+        )
+
+    def shown(self, here: ImagePath, what: str) -> str:
+        """Give the text of one of them."""
+        status, inode = here.stat(), here.inode
+        if what == "xattrs":
+            return self._xattrs_of(here).text
+        if what == "links":
+            links = self._links.get(inode.ref)
+            alone = "" if inode.kind is Kind.DIRECTORY else printable(here.path)[:_SHOWN_SIZE]
+            return alone if links is None else links.text
+        return {
+            "kind": inode.kind.name.lower().replace("_", " "),
+            "mode": f"{status.st_mode & 0o7777:04o}",
+            "uid": str(status.st_uid),
+            "gid": str(status.st_gid),
+            "mtime": str(status.st_mtime),
+            "size": str(inode.size),
+            "target": printable(inode.target[:_SHOWN_SIZE]) if inode.target else "none",
+            "device": "none" if inode.device is None else f"{inode.device[0]}, {inode.device[1]}",
+        }[what]
+
+    def _xattrs_of(self, here: ImagePath) -> _Described:
+        """Describe the attributes; each set is read once, since many inodes may have the same."""
+        index = here.inode.xattr_index
+        if index not in self._xattrs:
+            digest, shown, size = hashlib.sha256(), [], 0
+            for name, value in sorted(here.xattrs.items()):
+                digest.update(b"%d %d " % (len(name), len(value)) + name + value)
+                if size < _SHOWN_SIZE:
+                    shown.append(f"{printable(name)}={value[:_SHOWN_SIZE]!r}")
+                    size += len(shown[-1])
+            self._xattrs[index] = _Described(digest.digest(), ", ".join(shown)[:_SHOWN_SIZE] or "none")
+        return self._xattrs[index]
+
+
+def _links(paths: list[bytes]) -> _Described:
+    """Describe the names of an inode, once for all of them; the digest is empty for a single one."""
+    names = sorted(set(paths))
+    text = ", ".join([printable(name)[:_SHOWN_SIZE] for name in names[:_SHOWN_COUNT]])[:_SHOWN_SIZE]
+    if len(names) == 1:
+        return _Described(b"", text)
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(name + b"\0")
+    more = f" and {len(names) - _SHOWN_COUNT} more" if len(names) > _SHOWN_COUNT else ""
+    return _Described(digest.digest(), text + more)
 
 
 class _Runs:

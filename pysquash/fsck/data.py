@@ -25,6 +25,8 @@ from pysquash.reader.tables import Table
 __all__ = ["DataChecker"]
 
 _UNREADABLE = -1
+_UNREAD_COUNT = 10_000
+"""Fragment blocks of which it is kept what is wrong with them; what is wrong with more of them is told at once."""
 
 
 class DataChecker:
@@ -80,7 +82,7 @@ class DataChecker:
             in_block = Findings()
             what = f"fragment block {index}"
             size = self._check_block(row.start, row.size_word, Rule.FRAGMENT_SIZE, None, what, in_block)
-            if size is None or size == _UNREADABLE:
+            if (size is None or size == _UNREADABLE) and len(self._unread) < _UNREAD_COUNT:
                 self._unread[index] = in_block.found
             else:
                 self._findings.add_all(in_block)

@@ -28,14 +28,21 @@ __all__ = ["TreeChecker"]
 _SECTION = "directory table"
 _NAME_LIMIT = 255
 _DEPTH_LIMIT = 4096
+_PATH_LIMIT = 65536
+_PATHS_SIZE = 64 << 20
+"""Bytes of paths that are kept for findings, which may have to be made when all is known. Further ones have no path."""
+_KEPT_COUNT = 10_000
+"""Findings that wait until all is known. What further ones would depend on is taken to be the worse."""
+_SHOWN_SIZE = 300
 _BASIC_TYPES = range(1, EXTENDED + 1)
 
 
 class _Directory(NamedTuple):
-    """A directory that waits to be read."""
+    """A directory that waits to be read. Those of one directory share what `folder` is: long paths take much memory."""
 
     inode: Inode
-    path: bytes
+    folder: bytes
+    name: bytes
     depth: int
 
 
@@ -43,7 +50,7 @@ class _Links(NamedTuple):
     """An inode that says it has several names, or none, and the first one."""
 
     inode: Inode
-    path: bytes
+    path: bytes | None
 
 
 class TreeChecker:
@@ -72,13 +79,14 @@ class TreeChecker:
         self._inodes = inodes
         self._findings = findings
         self._room = chain.size
+        self._paths_room = _PATHS_SIZE
         # Every inode that was met: number << 3 | kind, by its reference. How many names it has, where that is not one.
         self._met: dict[int, int] = {}
         self._name_counts: dict[int, int] = {}
         self._links: dict[int, _Links] = {}
-        self._beyond: list[tuple[int, bytes, int]] = []
-        self._misnumbered: list[tuple[Name, _Directory, str]] = []
-        self._listed: list[tuple[int, int, bytes]] = []
+        self._beyond: list[tuple[int, bytes | None, int]] = []
+        self._misnumbered: list[tuple[Name, Inode, bytes | None, str]] = []
+        self._listed: list[tuple[int, int, bytes | None]] = []
         self.numbers: dict[int, int] = {}
         self.is_whole = True
 
@@ -94,7 +102,7 @@ class TreeChecker:
             self.is_whole = False
             return
         self._meet(root, b"")
-        waiting = [_Directory(root, b"", 0)]
+        waiting = [_Directory(root, b"", b"", 0)]
         while waiting:
             here = waiting.pop()
             waiting += reversed(self._read_directory(here))
@@ -106,7 +114,7 @@ class TreeChecker:
 
     def _read_directory(self, here: _Directory) -> list[_Directory]:
         """Read a directory's names, and give the directories among them that are to be read."""
-        inode, path = here.inode, here.path
+        inode, path = here.inode, _joined(here.folder, here.name)
         below: list[_Directory] = []
         subdirectory_count = 0
         try:
@@ -117,7 +125,7 @@ class TreeChecker:
                 self._check_name(name.name, last, inode, path)
                 last = name.name
                 names[last] = name.ref
-                kind, directory = self._follow(name, here)
+                kind, directory = self._follow(name, inode, path, here.depth)
                 subdirectory_count += kind == Kind.DIRECTORY
                 if directory is not None:
                     below.append(directory)
@@ -151,7 +159,7 @@ class TreeChecker:
             raise _error(text, Rule.METADATA_REF)
         if position + size > self._chain.size:
             raise _error(f"{size} bytes from {position} on end behind the table of {self._chain.size}", Rule.LISTING)
-        self._listed.append((position, position + size, path))
+        self._listed.append((position, position + size, self._kept_path(path)))
         self._room -= size
         if self._room < 0:
             text = f"listings take more than the {self._chain.size} bytes of the table"
@@ -178,7 +186,7 @@ class TreeChecker:
             refused_by=refused_by,
         )
 
-    def _follow(self, name: Name, here: _Directory) -> tuple[int, _Directory | None]:
+    def _follow(self, name: Name, parent: Inode, folder: bytes, depth: int) -> tuple[int, _Directory | None]:
         """Check an entry against its inode, and the inode if it was not met before.
 
         Returns:
@@ -187,33 +195,41 @@ class TreeChecker:
         known = self._met.get(name.ref)
         if known is not None:
             number, kind = known >> 3, known & 7
-            self._check_entry(name, number, kind, here)
+            self._check_entry(name, number, kind, parent, folder)
             if kind == Kind.DIRECTORY:
-                self._add_entry(Rule.DIRECTORY_ONCE, "is a directory that has another name", name, here)
+                self._add_entry(Rule.DIRECTORY_ONCE, "is a directory that has another name", name, parent, folder)
                 self.is_whole = False
             else:
                 self._name_counts[name.ref] = self._name_counts.get(name.ref, 1) + 1
             return kind, None
-        path = here.path + b"/" + name.name if here.path else name.name
+        path = _joined(folder, name.name)
         inode = self._inodes.read(name.ref, path)
         if inode is None:
             return name.type, None
-        self._check_entry(name, inode.number, inode.kind, here)
+        self._check_entry(name, inode.number, inode.kind, parent, folder)
         self._meet(inode, path)
         if inode.kind is not Kind.DIRECTORY:
             if inode.nlink != 1:
-                self._links[name.ref] = _Links(inode, path)
+                self._links[name.ref] = _Links(inode, self._kept_path(path))
             return inode.kind, None
-        if inode.parent_number != here.inode.number:
-            text = f"is {inode.parent_number}, the directory above is {here.inode.number}"
+        if inode.parent_number != parent.number:
+            text = f"is {inode.parent_number}, the directory above is {parent.number}"
             self._add(Rule.PARENT_NUMBER, text, inode, path, "parent_number")
-        if here.depth >= _DEPTH_LIMIT:
-            self._add_entry(Rule.DEPTH, f"is inside more than {_DEPTH_LIMIT} others", name, here)
+        if depth >= _DEPTH_LIMIT or len(path) > _PATH_LIMIT:
+            text = f"is inside more than {_DEPTH_LIMIT} others"
+            if depth < _DEPTH_LIMIT:
+                text = f"has a path of {len(path)} bytes"
+            self._add_entry(Rule.DEPTH, text, name, parent, folder)
             self.is_whole = False
             return inode.kind, None
-        return inode.kind, _Directory(inode, path, here.depth + 1)
+        return inode.kind, _Directory(inode, folder, name.name, depth + 1)
 
-    def _check_entry(self, name: Name, number: int, kind: int, here: _Directory) -> None:
+    def _kept_path(self, path: bytes) -> bytes | None:
+        """Give a path that may be kept for long, as far as there is room for all of those."""
+        self._paths_room -= len(path)
+        return path if self._paths_room >= 0 else None
+
+    def _check_entry(self, name: Name, number: int, kind: int, parent: Inode, folder: bytes) -> None:
         if name.type != kind:
             # unsquashfs asks an entry for one thing only, whether it is a directory; Linux shows its type to programs.
             refused_by: tuple[str, ...] = (KERNEL,)
@@ -223,10 +239,13 @@ class TreeChecker:
                 refused_by = ()  # to Linux, a type that the directory does not know
             text = f"{printable(name.name)!r} says {name.type}, its inode is of type {kind}"
             rule = Rule.ENTRY_KIND if name.type in _BASIC_TYPES else Rule.ENTRY_TYPE
-            self._add_entry(rule, text, name, here, "type", refused_by)
+            self._add_entry(rule, text, name, parent, folder, "type", refused_by)
         if name.number != number:
             text = f"{printable(name.name)!r} says {name.number}, its inode is {number}"
-            self._misnumbered.append((name, here, text))
+            if len(self._misnumbered) < _KEPT_COUNT:
+                self._misnumbered.append((name, parent, self._kept_path(folder), text))
+            else:
+                self._add_entry(Rule.ENTRY_NUMBER, text, name, parent, folder, "number_delta")
 
     def _meet(self, inode: Inode, path: bytes) -> None:
         """Note an inode, and see that its number is its own."""
@@ -237,8 +256,8 @@ class TreeChecker:
         elif number in self.numbers:
             self._add(Rule.INODE_NUMBER_UNIQUE, f"{number} is another inode's as well", inode, path, "number")
         else:
-            if number > self._inode_count:
-                self._beyond.append((number, path, self._inodes.offset(inode.ref)))
+            if number > self._inode_count and len(self._beyond) < _KEPT_COUNT:
+                self._beyond.append((number, self._kept_path(path), self._inodes.offset(inode.ref)))
             self.numbers[number] = inode.ref
 
     def _check_index(self, inode: Inode, path: bytes, names: dict[bytes, int]) -> None:
@@ -313,10 +332,10 @@ class TreeChecker:
         if root.parent_number not in (0, self._inode_count + 1) and has_count and not self._beyond:
             text = f"of the root is {root.parent_number}, not {self._inode_count + 1}"
             self._add(Rule.PARENT_NUMBER, text, root, b"", "parent_number")
-        for name, here, text in self._misnumbered:
+        for name, parent, folder, text in self._misnumbered:
             # Linux takes two names of one number for one inode.
             refused_by = None if name.number in self.numbers else ()
-            self._add_entry(Rule.ENTRY_NUMBER, text, name, here, "number_delta", refused_by)
+            self._add_entry(Rule.ENTRY_NUMBER, text, name, parent, folder, "number_delta", refused_by)
 
     def _check_links(self) -> None:
         for ref, (inode, path) in self._links.items():
@@ -330,13 +349,13 @@ class TreeChecker:
             self._add(rule, text, inode, None, "nlink")
 
     def _check_overlaps(self) -> None:
-        end, before = 0, b""
-        for start, behind, path in sorted(self._listed):
+        end, before = 0, "/"
+        for start, behind, path in sorted(self._listed, key=lambda listed: listed[:2]):
             if start < end:
-                text = f"its listing is part of that of {printable(before)}"
+                text = f"its listing is part of that of {before}"
                 self._findings.add(Rule.LISTING_OVERLAP, text, section=_SECTION, offset=self._chain.start, path=path)
             if behind > end:
-                end, before = behind, path
+                end, before = behind, "another" if path is None else printable(path[:_SHOWN_SIZE])
 
     # -----------------------------------------------------------------------------------------------------------------
 
@@ -368,7 +387,8 @@ class TreeChecker:
         rule: Rule,
         text: str,
         name: Name,
-        here: _Directory,
+        parent: Inode,
+        folder: bytes | None,
         field: str = "name",
         refused_by: tuple[str, ...] | None = None,
     ) -> None:
@@ -378,11 +398,15 @@ class TreeChecker:
             rule,
             text,
             section=_SECTION,
-            offset=self._listing_offset(here.inode),
+            offset=self._listing_offset(parent),
             field=field,
-            path=here.path,
+            path=folder,
             refused_by=refused_by,
         )
+
+
+def _joined(folder: bytes, name: bytes) -> bytes:
+    return folder + b"/" + name if folder else name
 
 
 def _error(text: str, rule: Rule) -> CorruptImageError:

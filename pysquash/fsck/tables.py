@@ -171,7 +171,7 @@ class _Finder:
                 # Only NFS asks for exports.
                 needed_by = () if kind is EXPORTS else None
                 findings.add(Rule.TABLE_BLOCK_SIZE, text, section=kind.section, offset=start, refused_by=needed_by)
-        return locations[0]
+        return locations[0] if locations else table.list_start  # exports of no inodes
 
     def _check_locations(self, table: Table[Any], locations: list[int]) -> bool:
         """Check that each location is in front of the next, or of the list, and near it."""

@@ -43,16 +43,16 @@ class XattrChecker:
         self._has_user = bytearray()
         if xattrs is None or chain is None:
             return
-        room = chain.size
+        self._room = chain.size
         for index in range(xattrs.rows.row_count):
             self._has_user.append(0)
             try:
-                room -= self._check_set(xattrs, chain, index)
+                self._check_set(xattrs, chain, index)
             except CorruptImageError as error:
                 if chain.is_whole or error.rule not in UNREAD_RULES:
                     findings.add_error(error, offset=xattrs.rows.list_start)
                 chain.is_needed = True
-            if room < 0:
+            if self._room < 0:
                 text = f"the sets up to row {index} take more than the {chain.size} bytes of the table"
                 findings.add(Rule.XATTR_OVERLAP, text, section=XATTR_SECTION, offset=chain.start)
                 return
@@ -86,12 +86,8 @@ class XattrChecker:
                 Rule.XATTR_USER, text, section="inode table", offset=offset, field="xattr_index", path=path
             )
 
-    def _check_set(self, xattrs: XattrReader, chain: Chain, index: int) -> int:
-        """Check one set.
-
-        Returns:
-            Bytes that it takes in the table.
-        """
+    def _check_set(self, xattrs: XattrReader, chain: Chain, index: int) -> None:
+        """Check one set, and count the room that it takes in the table."""
         findings = self._findings
         row = xattrs.rows[index]
         block_start, byte_offset = split_metadata_ref(row.ref)
@@ -101,10 +97,11 @@ class XattrChecker:
             if chain.is_whole:
                 text = f"row {index} leads to {row.ref:#x}, where nothing is"
                 findings.add(Rule.METADATA_REF, text, section="xattr id table", offset=offset, field="ref")
-            return 0
+            return
         size = stored_size = 0
         for each in xattrs.stored_set(index):
             stored_size += each.stored_size
+            self._room -= each.stored_size
             prefix = each.prefix
             if prefix is None:
                 text = f"row {index} has one of type {each.type:#x}"
@@ -118,7 +115,7 @@ class XattrChecker:
                     field="type",
                     refused_by=(KERNEL,) if is_masked else None,
                 )
-                return stored_size
+                return
             size += len(prefix) + len(each.suffix) + 1 + len(each.value)
             self._check_name(each, prefix, index, chain.start + block_start)
             self._has_user[index] |= prefix == _USER
@@ -126,7 +123,6 @@ class XattrChecker:
         if row.size not in (size, stored_size):
             text = f"of row {index} is {row.size}, its attributes make {size}"
             findings.add(Rule.XATTR_SET_SIZE, text, section="xattr id table", offset=offset, field="size")
-        return stored_size
 
     def _check_name(self, each: Xattr, prefix: bytes, index: int, offset: int) -> None:
         size = len(prefix) + len(each.suffix)

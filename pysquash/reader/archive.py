@@ -34,6 +34,12 @@ _TYPES = {
 }
 
 
+_RECORD_SIZE = 64
+_RECORDS_LIMIT = 1 << 20
+"""Bytes of one inode's extended attributes, and of what is around each: `pysquash build` takes as many, and tarfile
+copies all of them for each one more."""
+
+
 def to_tar(root: ImagePath, output: BinaryIO) -> list[str]:
     """Write a path of an image, and all below it, as a tar.
 
@@ -42,10 +48,11 @@ def to_tar(root: ImagePath, output: BinaryIO) -> list[str]:
         output: Any binary file that can be written to, a pipe as well.
 
     Returns:
-        What a tar cannot hold and was left out, a line each: sockets.
+        What a tar cannot hold and was left out, a line each: sockets, extended attributes whose names are not UTF-8 or
+        have a `=`.
 
     Raises:
-        ImageError: The image is damaged.
+        ImageError: The image is damaged, or an inode has more than 1 MiB of extended attributes.
         OSError: The output cannot be written.
     """
     left_out = []
@@ -56,6 +63,15 @@ def to_tar(root: ImagePath, output: BinaryIO) -> list[str]:
             if entry.kind not in _TYPES:
                 left_out.append(f"{printable(entry.path)}: a tar cannot hold a {entry.kind.name.lower()}")
                 continue
+            unheld = [name for name, _ in entry.xattrs if not _is_keyword(name)]
+            if unheld:
+                names = ", ".join(map(printable, unheld))
+                left_out.append(f"{printable(entry.path)}: a tar cannot hold the extended attributes {names}")
+                entry.xattrs = tuple([each for each in entry.xattrs if each[0] not in unheld])
+            size = sum([len(name) + len(value) + _RECORD_SIZE for name, value in entry.xattrs])
+            if size > _RECORDS_LIMIT:
+                text = f"{printable(entry.path)}: a tar cannot hold {size} bytes of extended attributes"
+                raise UnsupportedImageError(text)
             info = _described(entry)
             if entry.kind is not Kind.FILE:
                 archive.addfile(info)
@@ -101,6 +117,14 @@ def _described(entry: Entry) -> tarfile.TarInfo:
             raise UnsupportedImageError(f"{printable(entry.path)}: a tar cannot hold device {entry.device}")
     info.pax_headers = {f"SCHILY.xattr.{_text(name)}": _text(value) for name, value in entry.xattrs}
     return info
+
+
+def _is_keyword(name: bytes) -> bool:
+    """Tell whether a name can stand in front of a `=`, in UTF-8."""
+    try:
+        return "=" not in name.decode()
+    except UnicodeDecodeError:
+        return False
 
 
 def _text(raw: bytes) -> str:

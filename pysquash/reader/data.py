@@ -31,6 +31,9 @@ __all__ = ["CHUNK_COUNT", "DataReader", "Extent", "Resume", "WordChunk"]
 CHUNK_COUNT = 2048
 """Words of a block list that are read together: one metadata block of them."""
 
+_RUNS_COUNT = 16
+"""Files with holes of which the runs between are kept: a million names may lead to one list of a million holes."""
+
 _KEPT_SIZE = 8 << 20
 """Bytes of fragment blocks that are kept: files next to each other share them."""
 
@@ -114,6 +117,7 @@ class DataReader:
         self._inodes = inodes
         self._fragments = fragments
         self._kept: Cache[int, bytes] = Cache(max(4, _KEPT_SIZE // block_size))
+        self._runs: Cache[int, tuple[tuple[int, int], ...]] = Cache(_RUNS_COUNT)
         self.block_size = block_size
 
     # --- where a file's bytes are ------------------------------------------------------------------------------------
@@ -210,6 +214,9 @@ class DataReader:
         Returns:
             The runs; None where there are more than that, or the file has no holes.
         """
+        kept = self._runs.get(inode.ref)
+        if kept is not None and len(kept) <= count_limit:
+            return kept
         runs: list[tuple[int, int]] = []
         has_holes = False
         for extent in self.extents(inode):
@@ -221,7 +228,10 @@ class DataReader:
                 return None
             else:
                 runs.append((extent.position, extent.size))
-        return tuple(runs) if has_holes else None
+        if not has_holes:
+            return None
+        self._runs.put(inode.ref, tuple(runs))
+        return tuple(runs)
 
     def read_extent(self, inode: Inode, extent: Extent) -> bytes:
         """Give the bytes of a data block or a tail; any thread may ask.

@@ -20,7 +20,7 @@ from pysquash.format.rules import Rule
 from pysquash.reader.inodes import Inode
 from pysquash.reader.metadata import Cursor, MetadataReader
 
-__all__ = ["IndexRow", "Name", "find_name", "read_index", "read_names"]
+__all__ = ["IndexRow", "Name", "ReadThrough", "find_name", "read_index", "read_names"]
 
 _NAME_LIMIT = 256
 """Bytes of a name. No program can look 256 up, but Linux and unsquashfs list them."""
@@ -30,8 +30,15 @@ _NO_ENTRIES = 0xFFFF_FFFF
 
 _unpack_header, _ = joined_unpack(DIRECTORY_HEADER)
 _unpack_entry, _ = joined_unpack(DIRECTORY_ENTRY)
+_RUN_SIZE = DIRECTORY_HEADER.size + DIRECTORY_ENTRY.size + 1
+"""Bytes that a header with one entry takes at least."""
+
 _RUN_SIZE_LIMIT = DIRECTORY_HEADER.size + DIRECTORY_ENTRY.size + _NAME_LIMIT
 """Bytes that a header, or an entry and its name, can take: with so many at hand no look-up needs a check of its own."""
+
+
+_NEAR_COUNT = 1024
+"""Names, or rows of an index, that a look-up passes by. Between rows are 8 KiB, and in those 910 names at most."""
 
 
 class Name(NamedTuple):
@@ -48,6 +55,10 @@ class Name(NamedTuple):
     type: int
     number: int
     ref: int
+
+
+ReadThrough = dict[int, tuple[dict[bytes, Name], CorruptImageError | None]]
+"""By directory: all of its names, and the error behind the last of them."""
 
 
 class IndexRow(NamedTuple):
@@ -133,10 +144,14 @@ def read_index(inodes: MetadataReader, inode: Inode) -> Iterator[IndexRow]:
         inode: A directory's.
 
     Raises:
-        CorruptImageError: A name is too long, or the inode table ends.
+        CorruptImageError: A name is too long, there are more rows than headers, or the inode table ends.
     """
     if not inode.index_count:
         return
+    if inode.index_count > max(0, inode.listing_size) // _RUN_SIZE:
+        # Whatever follows the inode, it is no index; and reading it must not take longer than reading the listing.
+        text = f"an index of {inode.index_count} rows, for a listing of {inode.listing_size} bytes"
+        raise _corrupt(text, "index_count", Rule.DIRECTORY_INDEX)
     cursor = Cursor(inodes, *inode.rows_place)
     for _ in range(inode.index_count):
         row = DIRECTORY_INDEX.unpack(cursor.read(DIRECTORY_INDEX.size))
@@ -146,7 +161,9 @@ def read_index(inodes: MetadataReader, inode: Inode) -> Iterator[IndexRow]:
         yield IndexRow(row.listing_position, row.block_start, cursor.read(row.last_name_index + 1))
 
 
-def find_name(listings: MetadataReader, inodes: MetadataReader, inode: Inode, name: bytes) -> Name | None:
+def find_name(
+    listings: MetadataReader, inodes: MetadataReader, inode: Inode, name: bytes, read_through: ReadThrough
+) -> Name | None:
     """Look one name up, by the directory's index where it has one.
 
     Args:
@@ -154,6 +171,8 @@ def find_name(listings: MetadataReader, inodes: MetadataReader, inode: Inode, na
         inodes: The inode table, which holds the index.
         inode: A directory's.
         name: What to look for.
+        read_through: The same for all look-ups in an image. Takes the names of directories whose index, if there is
+            one, does not lead near a name: those are read once instead of once a look-up.
 
     Returns:
         The entry, or None where there is none.
@@ -161,20 +180,42 @@ def find_name(listings: MetadataReader, inodes: MetadataReader, inode: Inode, na
     Raises:
         CorruptImageError: As for `read_names` and `read_index`.
     """
-    position, block_start = 0, inode.listing_block_start
-    for row in read_index(inodes, inode):  # to the last header whose first name is not behind the one looked for
-        if row.name > name:
-            break
-        if row.position > inode.listing_size:
-            text = f"an index row names byte {row.position} of {inode.listing_size}"
-            raise _corrupt(text, "listing_position", Rule.DIRECTORY_INDEX)
-        position, block_start = row.position, row.block_start
-    for found in read_names(listings, inode, position, block_start):
-        if found.name == name:
-            return found
-        if found.name > name:  # names are sorted by their unsigned bytes
+    known = read_through.get(inode.ref)
+    if known is None and inode.index_count <= _NEAR_COUNT:
+        position, block_start = 0, inode.listing_block_start
+        for row in read_index(inodes, inode):  # to the last header whose first name is not behind the one looked for
+            if row.name > name:
+                break
+            if row.position > inode.listing_size:
+                text = f"an index row names byte {row.position} of {inode.listing_size}"
+                raise _corrupt(text, "listing_position", Rule.DIRECTORY_INDEX)
+            position, block_start = row.position, row.block_start
+        for passed, found in enumerate(read_names(listings, inode, position, block_start)):
+            if found.name == name:
+                return found
+            if found.name > name:  # names are sorted by their unsigned bytes
+                return None
+            if passed == _NEAR_COUNT:
+                break
+        else:
             return None
-    return None
+    if known is None:
+        known = read_through[inode.ref] = _all_names(listings, inode)
+    names, error = known
+    if name not in names and error is not None:
+        raise error.with_traceback(None)
+    return names.get(name)
+
+
+def _all_names(listings: MetadataReader, inode: Inode) -> tuple[dict[bytes, Name], CorruptImageError | None]:
+    """Read a directory's names, and what ends them too early."""
+    names: dict[bytes, Name] = {}
+    try:
+        for each in read_names(listings, inode):
+            names.setdefault(each.name, each)
+    except CorruptImageError as error:
+        return names, error
+    return names, None
 
 
 def _refilled(cursor: Cursor, buffer: bytes, at: int, left: int) -> bytes:

@@ -44,7 +44,8 @@ def image_entries(root: ImagePath) -> Iterator[tuple[Entry, ImagePath]]:
             target=inode.target,
             device=inode.device,
         )
-        if inode.kind is not Kind.DIRECTORY and status.st_nlink > 1:
+        # A large file may be long to look through, and so it is done once, also where its inode denies its other names.
+        if inode.kind is not Kind.DIRECTORY and (status.st_nlink > 1 or inode.size >= _SPARSE_SIZE):
             first = first_names.setdefault(inode.ref, here.path)
             if first != here.path:
                 entry.kind, entry.target, entry.device = Kind.HARD_LINK, first, None
@@ -80,7 +81,10 @@ class StoredContent:
         inode, data = here.inode, here.image.data
         self.size = inode.size
         self.segments = _segments(here)
-        self._blocks = data.blocks(inode) if self.segments is None else data.stored_blocks(inode)
+        if self.segments is None:
+            self._blocks = data.blocks(inode)
+        else:
+            self._blocks = data.stored_blocks(inode) if self.segments else iter(())
         self._rest = b""
 
     def read(self, size: int) -> bytes:

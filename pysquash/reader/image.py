@@ -21,7 +21,7 @@ from pysquash.format.constants import NO_TABLE, NO_XATTRS, CompressorId, Superbl
 from pysquash.format.rules import Rule
 from pysquash.reader.archive import to_tar
 from pysquash.reader.data import DataReader
-from pysquash.reader.directories import Name, find_name, read_names
+from pysquash.reader.directories import Name, ReadThrough, find_name, read_names
 from pysquash.reader.extract import extract
 from pysquash.reader.inodes import Inode, read_inode
 from pysquash.reader.input import Input, InputTarget
@@ -33,6 +33,9 @@ from pysquash.reader.xattrs import XattrReader
 from pysquash.tree.entry import Kind
 
 __all__ = ["ImagePath", "SquashfsImage", "Stat"]
+
+_ROOM = 1 << 20
+"""Bytes of listings that no image is refused for."""
 
 
 class SquashfsImage:
@@ -93,6 +96,9 @@ class SquashfsImage:
         has_xattrs = superblock.xattr_table_start != NO_TABLE
         self.xattr_table = XattrReader(source, settings, superblock.xattr_table_start) if has_xattrs else None
         self.data = DataReader(source, settings, superblock.block_size, self.inodes, self.fragments)
+        self._read_through: ReadThrough = {}
+        self._listed: set[int] = set()
+        self._room = max(self.listings.size_limit, _ROOM)
         self._ids: array[int] | None = None
         self._root: Inode | None = None
 
@@ -172,11 +178,29 @@ class SquashfsImage:
 
     def names(self, inode: Inode) -> Iterator[Name]:
         """Yield a directory's entries."""
+        self._count_listing(inode)
         return read_names(self.listings, inode)
 
     def find(self, inode: Inode, name: bytes) -> Name | None:
         """Look one name up in a directory."""
-        return find_name(self.listings, self.inodes, inode, name)
+        self._count_listing(inode)
+        return find_name(self.listings, self.inodes, inode, name, self._read_through)
+
+    def _count_listing(self, inode: Inode) -> None:
+        """See that all directories together have no more in their listings than the table can hold.
+
+        If they had, a short table would be long to read: thousands of directories may have one listing.
+
+        Raises:
+            CorruptImageError: They do.
+        """
+        if inode.ref not in self._listed:
+            self._listed.add(inode.ref)
+            self._room -= max(0, inode.listing_size)
+            if self._room < 0:
+                self._listed.discard(inode.ref)
+                text = "listings are larger than their table"
+                raise CorruptImageError(text, section="directory table", rule=Rule.LISTING_OVERLAP)
 
     def blocks(self, inode: Inode) -> Iterator[bytes]:
         """Yield a file's content block by block."""

@@ -42,6 +42,9 @@ Place = tuple[int, int]
 _TARGET_LIMIT = 65536
 """Bytes of a symlink's target. Linux follows at most 4095; unsquashfs takes 65535."""
 
+_SIZE_LIMIT = 2**63 - 1
+"""Bytes of a file: there are no positions behind, on any system."""
+
 
 @dataclass(slots=True)
 class Inode:
@@ -189,6 +192,8 @@ def read_inode(table: MetadataReader, ref: int, block_size: int) -> Inode:
 def _count_blocks(inode: Inode, cursor: Cursor, block_size: int) -> None:
     """Note how many blocks a file has, and where their list is: all of it, or all but a tail in a fragment."""
     size = inode.size
+    if size > _SIZE_LIMIT:
+        raise _corrupt(f"a file of {size} bytes", inode.ref, "size", Rule.BLOCK_LIST)
     inode.block_count = size // block_size if inode.fragment_index != NO_FRAGMENT else -(-size // block_size)
     inode.rows_place = cursor.place
 

@@ -22,6 +22,12 @@ __all__ = ["Cursor", "MetadataReader", "read_block", "read_stored_block"]
 
 _KEPT_COUNT = 128
 _LONGEST = METADATA_HEADER.size + METADATA_SIZE
+_SHORTEST = METADATA_HEADER.size + 10
+"""Bytes of a block that holds more than it is stored in: no compressor makes 8192 bytes less than zstd's 10."""
+
+_MEAN_SIZE = 64
+_SHORT_COUNT = 16
+"""Blocks that one record may pass over: so many, and one for each so many bytes. All that tools write are full."""
 
 
 def read_stored_block(source: Input, start: int, *, section: str) -> tuple[bytes, bool]:
@@ -102,7 +108,7 @@ class MetadataReader:
         self._settings = settings
         self.start = start
         self.stored_size = max(0, end - start)
-        self.size_limit = self.stored_size // (METADATA_HEADER.size + 1) * METADATA_SIZE
+        self.size_limit = -(-self.stored_size // _SHORTEST) * METADATA_SIZE
         self.section = section
         self._kept: Cache[int, tuple[bytes, int]] = Cache(_KEPT_COUNT)
         # The block used last, as one tuple, which threads take and put whole: most records are beside the one before.
@@ -187,9 +193,13 @@ class Cursor:
             self._offset = offset + size
             return data[offset : offset + size]
         parts = [data[offset:]]
+        count_limit = _SHORT_COUNT + size // _MEAN_SIZE
         size -= len(parts[0])
         while size:
             self._move_on()
+            if len(parts) > count_limit:  # a table of many short blocks is long to read, however short it is
+                text = f"a record is spread over more than {count_limit} blocks"
+                raise _corrupt(text, self._reader.section, self._reader.start + self._start, Rule.METADATA_FULL)
             parts.append(self._data[:size])
             self._offset = len(parts[-1])
             size -= self._offset

@@ -43,6 +43,13 @@ _TARGET_LIMIT = 4095
 _DEPTH_LIMIT = 4096
 """Directories inside each other; a host's path ends at 4096 bytes."""
 
+_PATH_LIMIT = 65536
+"""Bytes of a path that is walked to, or that a symlink leads to: each name below has one of its own in memory."""
+
+_COMPONENT_LIMIT = 2048
+"""Components of all targets that are followed for one path: as many as the longest target has."""
+
+_SHOWN_SIZE = 4096
 _SECTOR_SIZE = 512
 _LARGE_SIZE = 64 << 20
 
@@ -260,7 +267,7 @@ class ImagePath:
             return self
         left = self.path.split(b"/")[::-1]
         stack = [self._image.root]
-        steps = 0
+        steps = component_count = 0
         while left:
             part = left.pop()
             if part in (b"", b"."):
@@ -282,9 +289,16 @@ class ImagePath:
                     )
                 if target.startswith(b"/"):
                     del stack[1:]
-                left += target.split(b"/")[::-1]
+                components = target.split(b"/")[::-1]
+                component_count += len(components)
+                if component_count > _COMPONENT_LIMIT:
+                    text = f"more than {_COMPONENT_LIMIT} components in targets of symlinks"
+                    raise PathNotFoundError(f"{printable(self.path)}: {text}")
+                left += components
             elif left and here.inode.kind is not Kind.DIRECTORY:  # a "/" at a target's end asks for one, too
                 raise PathNotFoundError(f"{printable(self.path)}: leads through {here}, which is no directory")
+            elif len(here.path) > _PATH_LIMIT:
+                raise PathNotFoundError(f"{printable(self.path)}: leads to a path of {len(here.path)} bytes")
             else:
                 stack.append(here)
         return stack[-1]
@@ -316,14 +330,14 @@ class ImagePath:
 
         Raises:
             PathNotFoundError: There is no such path.
-            CorruptImageError: A directory has two places, or there are more names than the image has room for.
+            CorruptImageError: A directory has two places, or there are more names than the image has room for, or
+                they are too deep.
         """
         yield ImagePath(self._image, self.path, self._ref, self.inode)
         if self.inode.kind is not Kind.DIRECTORY:
             return
         # A directory has one name. One that has two may be inside itself, or double the tree at each of its levels.
         seen = {self.inode.ref}
-        room = self._image.listings.size_limit - self.inode.listing_size
         waiting = [self.iterdir()]
         while waiting:
             here = next(waiting[-1], None)
@@ -334,13 +348,12 @@ class ImagePath:
             inode = here.inode
             if inode.kind is not Kind.DIRECTORY:
                 continue
-            room -= inode.listing_size
             if inode.ref in seen:
                 raise _corrupt(here, "is in two places", Rule.DIRECTORY_ONCE)
-            if room < 0:
-                raise _corrupt(here, "has more names below it than the table has room for", Rule.LISTING_OVERLAP)
             if len(waiting) > _DEPTH_LIMIT:
                 raise _corrupt(here, f"is inside more than {_DEPTH_LIMIT} others", Rule.DEPTH)
+            if len(here.path) > _PATH_LIMIT:
+                raise _corrupt(here, f"has a path of {len(here.path)} bytes", Rule.DEPTH)
             seen.add(inode.ref)
             waiting.append(here.iterdir())
 
@@ -467,7 +480,9 @@ def _raw(name: Segment) -> bytes:
 
 
 def _corrupt(here: ImagePath, what: str, rule: Rule) -> CorruptImageError:
-    return CorruptImageError(f"the directory {here} {what}", section="directory table", rule=rule)
+    path = str(here)
+    path = path if len(path) <= _SHOWN_SIZE else f"{path[:_SHOWN_SIZE]}..."
+    return CorruptImageError(f"the directory {path} {what}", section="directory table", rule=rule)
 
 
 def _joined(parent: bytes, name: bytes) -> bytes:

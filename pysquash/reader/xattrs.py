@@ -28,7 +28,10 @@ _VALUE_LIMIT = 65536
 _SET_LIMIT = 65536
 """Bytes of a value, and attributes of a set, as in Linux."""
 _SET_SIZE_LIMIT = 64 << 20
-"""Bytes of one inode's values: a thousand of the longest. What refers to a value that is held already takes nothing."""
+"""Bytes of one inode's names and values: a thousand of the longest. One value may be that of many names."""
+_VALUE_SHARE = 16
+_ROOM = 16 << 20
+"""Bytes of sets that no image is refused for."""
 _KEPT_COUNT = 64
 _KEPT_SIZE = 4096
 """Bytes of a set that is kept in memory: one that many inodes share, such as a label, is short."""
@@ -48,6 +51,11 @@ class Xattr(NamedTuple):
     suffix: bytes
     value: bytes
     stored_size: int
+
+    @property
+    def cost(self) -> int:
+        """What counts where sets must not be longer to read than their table: a value out of line is read as well."""
+        return self.stored_size + (len(self.value) // _VALUE_SHARE if self.type & XATTR_OUT_OF_LINE else 0)
 
     @property
     def prefix(self) -> bytes | None:
@@ -80,20 +88,29 @@ class XattrReader:
         )
         self.stream = MetadataReader(source, settings, self.header.start, table_start, section="xattr table")
         self._kept: Cache[int, dict[bytes, bytes]] = Cache(_KEPT_COUNT)
+        self._read: set[int] = set()
+        self._room = max(self.stream.size_limit, _ROOM)
 
     def read(self, index: int) -> dict[bytes, bytes]:
         """Give the attributes of one row, full names and values.
 
         Raises:
-            CorruptImageError: There is no such row, or it leads nowhere.
+            CorruptImageError: There is no such row, or it leads nowhere; or all sets together are larger than the table
+                can be, because rows share them: a short table would be long to read.
         """
         found = self._kept.get(index)
         if found is None:
+            is_new = index not in self._read
+            if is_new and self._room < 0:
+                raise _corrupt("sets are larger than their table", "ref", Rule.XATTR_OVERLAP)
+            self._read.add(index)
             found = {}
             for each in self.stored_set(index):
+                if is_new:
+                    self._room -= each.cost
                 if each.prefix is not None:
                     found[each.prefix + each.suffix] = each.value
-            if sum(map(len, found.values())) < _KEPT_SIZE:
+            if sum(map(len, found)) + sum(map(len, found.values())) < _KEPT_SIZE:
                 self._kept.put(index, found)
         return dict(found)
 
@@ -120,12 +137,10 @@ class XattrReader:
                 ref = XATTR_REF.unpack(value).value
                 if ref not in shared:
                     shared[ref] = self._value_at(ref)
-                    held_size += len(shared[ref])
                 value = shared[ref]
-            else:
-                held_size += len(value)
+            held_size += len(suffix) + len(value)
             if held_size > _SET_SIZE_LIMIT:
-                raise _corrupt(f"values of {held_size} bytes and more in one set", "size", Rule.XATTR_SET_SIZE)
+                raise _corrupt(f"{held_size} bytes and more in one set", "size", Rule.XATTR_SET_SIZE)
             yield Xattr(key.type, suffix, value, stored_size)
 
     def _value_at(self, ref: int) -> bytes:
