@@ -107,9 +107,11 @@ class LayerStream:
             if checks is not None:
                 chunks = checks.unpacked(chunks)
             # Unpacking is half of the work for most layers, reading is a tenth for plain ones, and both let go of the
-            # GIL: so they are done on another core.
-            self._ahead = Ahead(chunks)
-            chunks = iter(self._ahead)
+            # GIL: so they are done on another core. A plain file that is not ours is read no sooner than it is asked
+            # for: its owner may go by where it stands.
+            if decoder is not None or self._own_file is not None:
+                self._ahead = Ahead(chunks)
+                chunks = iter(self._ahead)
         except BaseException:
             self.close()
             raise
