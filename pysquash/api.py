@@ -24,14 +24,13 @@ from pysquash.sources.files import AddedFile, AddedSymlink, Attributes, FilesSou
 from pysquash.sources.oci.registry_access import RegistryAccess
 from pysquash.sources.tar import TarSource
 from pysquash.tree.patterns import Patterns
-from pysquash.vm.config_output import ConfigOutput, write_config
-from pysquash.vm.defaults import put_vm_defaults
-from pysquash.vm.image_config import KEPT_NAMES
-from pysquash.vm.owners import Owners
 from pysquash.writer.output import Output, OutputTarget
 
+# Imported where it is needed: what few builds ask for takes longer to import than a small layer to pack.
 if TYPE_CHECKING:
     from pysquash.layering import LayerImages, OverlayXattrs
+    from pysquash.vm.config_output import ConfigOutput
+    from pysquash.vm.owners import Owners
 
 __all__ = ["build", "build_layers", "tar2squashfs"]
 
@@ -125,7 +124,10 @@ def build(
     options = options or WriterOptions()
     owner: Attributes = {} if owners is None else owners.default
     steps = [put_default_files(owned(default_files, owner))]
+    kept_names: tuple[bytes, ...] = ()
     if vm:
+        from pysquash.vm.defaults import put_vm_defaults  # noqa: PLC0415
+
         steps.append(put_vm_defaults(owner))
     steps.append(make_directories(directories, owner))
     with ExitStack() as held:
@@ -139,6 +141,10 @@ def build(
         )
         sidecar: Output | None = None
         if config is not None:
+            from pysquash.vm.config_output import write_config  # noqa: PLC0415
+            from pysquash.vm.image_config import KEPT_NAMES  # noqa: PLC0415
+
+            kept_names = KEPT_NAMES
             config.check_apart_from(output)
             image = opened.configuration()
             sidecar = None if config.file is None else held.enter_context(Output(config.file))
@@ -149,7 +155,7 @@ def build(
             on_sources=[] if owners is None else [owners.change_sources],
             over=over if files or symlinks else None,
             on_tree=steps if owners is None else [*steps, owners.change_implied],
-            kept_names=() if config is None else KEPT_NAMES,
+            kept_names=kept_names,
         )
         report = pack(
             opened.layers, output, changes=changes, options=options, progress=progress, warnings=opened.warnings
@@ -187,7 +193,7 @@ def build_layers(
         InputError: As for `build`.
         OSError: A file cannot be read, or the folder not be written.
     """
-    from pysquash.layering import pack_layers  # noqa: PLC0415 - it needs the reader, which `build` does without
+    from pysquash.layering import pack_layers  # noqa: PLC0415
 
     options = options or WriterOptions()
     with ExitStack() as held:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pysquash.errors import OptionError
 from pysquash.options import WriterOptions
@@ -18,11 +19,13 @@ from pysquash.parts import Part, PartSource
 from pysquash.reading import OpenSource
 from pysquash.report import Warnings
 from pysquash.sources.base import Source
-from pysquash.sources.oci.image import ContainerImage
 from pysquash.sources.oci.registry_access import RegistryAccess
 from pysquash.sources.transport import OpenedSource, open_source
-from pysquash.vm.image_config import ImageConfig, parse_image_config
 from pysquash.writer.output import OutputTarget
+
+if TYPE_CHECKING:
+    from pysquash.sources.oci.image import ContainerImage
+    from pysquash.vm.image_config import ImageConfig
 
 __all__ = ["OpenedSources"]
 
@@ -91,6 +94,8 @@ class OpenedSources:
         """
         if self._top_image is None:
             raise OptionError("there is no configuration to write: none of the sources is a container image")
+        from pysquash.vm.image_config import parse_image_config  # noqa: PLC0415 - few builds ask for it
+
         return parse_image_config(self._top_image.config, source=self._top_image.name)
 
     def _open(self, source: str | os.PathLike[str] | Source, held: ExitStack, options: WriterOptions) -> OpenedSource:

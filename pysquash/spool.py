@@ -7,11 +7,13 @@ Not here: what is hidden (tree/visibility), what is needed in the end (packing).
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pysquash.tree.entry import Segment
+
+if TYPE_CHECKING:
+    from tempfile import SpooledTemporaryFile
 
 __all__ = ["Spool", "Spooled"]
 
@@ -42,8 +44,18 @@ class Spool:
         Args:
             folder: Where the file is to be, best beside the image, where there is room; None for the system's choice.
         """
-        self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_SIZE, dir=folder)  # noqa: SIM115 - closed by close
+        self._folder = folder
+        self._opened: SpooledTemporaryFile[bytes] | None = None
         self.end = 0
+
+    @property
+    def _file(self) -> SpooledTemporaryFile[bytes]:
+        """The file, made when there is something to set aside: most often there is not."""
+        if self._opened is None:
+            from tempfile import SpooledTemporaryFile  # noqa: PLC0415
+
+            self._opened = SpooledTemporaryFile(max_size=_MEMORY_SIZE, dir=self._folder)  # noqa: SIM115 - closed by close
+        return self._opened
 
     def add(
         self, size: int, stored_size: int, read: Callable[[int], bytes], segments: tuple[Segment, ...] | None
@@ -57,11 +69,12 @@ class Spool:
             segments: The stored runs of a sparse file, or None.
         """
         spooled = Spooled(self.end, size, segments)
-        self._file.seek(self.end)
+        file = self._file
+        file.seek(self.end)
         self.end += stored_size
         while stored_size:
             chunk = read(min(stored_size, _CHUNK_SIZE))
-            self._file.write(chunk)
+            file.write(chunk)
             stored_size -= len(chunk)
         return spooled
 
@@ -78,4 +91,5 @@ class Spool:
 
     def close(self) -> None:
         """Remove the file."""
-        self._file.close()
+        if self._opened is not None:
+            self._opened.close()

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -20,7 +20,9 @@ from pysquash.additions import AddedDirectory
 from pysquash.errors import OptionError
 from pysquash.parts import Part
 from pysquash.sources.files import AddedFile, AddedSymlink, Attributes, Content
-from pysquash.vm.owners import IdRange, Owners
+
+if TYPE_CHECKING:
+    from pysquash.vm.owners import Owners
 
 __all__ = ["as_usage_error", "parse_directory", "parse_file", "parse_owners", "parse_parts", "parse_symlink"]
 
@@ -59,17 +61,20 @@ def parse_parts(pairs: Iterable[tuple[str, str]]) -> list[Part]:
     return [Part(source, each) for source, each in paths.items()]
 
 
-def parse_owners(users: Iterable[str], groups: Iterable[str], everything: str | None) -> Owners | None:
+def parse_owners(users: Sequence[str], groups: Sequence[str], everything: str | None) -> Owners | None:
     """Take FROM:TO:COUNT for users and for groups, and UID:GID for everything; None where there is none of it."""
+    if not users and not groups and everything is None:
+        return None
+    from pysquash.vm.owners import IdRange, Owners
+
     with as_usage_error():
-        owners = Owners(
+        return Owners(
             users=[IdRange(*_numbers(text, 3, "FROM:TO:COUNT", "--map-users")) for text in users],
             groups=[IdRange(*_numbers(text, 3, "FROM:TO:COUNT", "--map-groups")) for text in groups],
             everything=None
             if everything is None
             else cast(tuple[int, int], _numbers(everything, 2, "UID:GID", "--owner")),
         )
-    return owners if owners.users or owners.groups or owners.everything is not None else None
 
 
 @contextmanager

@@ -23,11 +23,10 @@ from pysquash.cli.console import auth_files, byte_count, progress_bar, size_text
 from pysquash.options import WriterOptions
 from pysquash.report import Report
 from pysquash.tree.patterns import Patterns
-from pysquash.vm.config_output import ConfigOutput
-from pysquash.vm.formats import ConfigFormat
 
 if TYPE_CHECKING:
     from pysquash.layering import LayerImages, OverlayXattrs
+    from pysquash.vm.formats import ConfigFormat
 
 __all__ = ["build"]
 
@@ -176,6 +175,8 @@ def build(
     with as_usage_error():
         Patterns(exclude)
         if config_out is not None or config_in_image is not None or config_format is not None:
+            from pysquash.vm.config_output import ConfigOutput
+
             config = ConfigOutput(file=config_out, in_image=config_in_image, format=config_format or "json")
     with progress_bar(wanted=not quiet) as progress:
         report = build_image(

@@ -11,14 +11,17 @@ import io
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pysquash.options import WriterOptions
 from pysquash.sources.base import Source, Warn
-from pysquash.sources.directory import DirectorySource
-from pysquash.sources.oci.image import TRANSPORTS, ContainerImage, open_image
+from pysquash.sources.oci import TRANSPORTS
 from pysquash.sources.oci.registry_access import RegistryAccess
 from pysquash.sources.tar import TarSource
+
+# Each kind of source but a tar is imported when one is asked for: all together take longer than packing a small layer.
+if TYPE_CHECKING:
+    from pysquash.sources.oci.image import ContainerImage
 
 __all__ = ["OpenedSource", "open_source"]
 
@@ -61,12 +64,16 @@ def open_source(
     """
     transport, colon, rest = text.partition(":")
     if colon and transport == "dir":
+        from pysquash.sources.directory import DirectorySource  # noqa: PLC0415
+
         return OpenedSource([partial(DirectorySource, rest, name=text, options=options, warn=warn)])
     if colon and transport == "sqfs":
-        from pysquash.sources.squashfs import SquashfsSource  # noqa: PLC0415 - the only source that needs the reader
+        from pysquash.sources.squashfs import SquashfsSource  # noqa: PLC0415
 
         return OpenedSource([partial(SquashfsSource, rest, name=text, options=options, warn=warn)])
     if colon and transport in TRANSPORTS:
+        from pysquash.sources.oci.image import open_image  # noqa: PLC0415
+
         image = open_image(text, platform=platform, options=options, registries=registries)
         return OpenedSource(image.sources(options, warn), image)
     if text == "-":

@@ -13,7 +13,6 @@ import contextlib
 import errno
 import io
 import os
-import secrets
 from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -151,5 +150,5 @@ def _temporary_file(path: str) -> tuple[BinaryIO, str]:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     folder, name = os.path.split(path)
     # Not tempfile.mkstemp: its files are readable by their owner only, and would stay so under the final name.
-    temporary_path = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(6)}.tmp")
+    temporary_path = os.path.join(folder, f".{name[:200]}.{os.urandom(6).hex()}.tmp")
     return open(temporary_path, "x+b"), temporary_path

@@ -38,7 +38,7 @@ from pysquash.sources.oci.selection import select_manifest
 from pysquash.sources.oci.store import Store, read_document
 from pysquash.sources.oci.verified import LayerBlob, LayerSource
 
-__all__ = ["TRANSPORTS", "ContainerImage", "open_image"]
+__all__ = ["ContainerImage", "open_image"]
 
 
 class ContainerImage:
@@ -249,5 +249,3 @@ _OPENERS: dict[str, Callable[[str, str, Platform, WriterOptions], ContainerImage
     "docker-archive": _open_docker_archive,
 }
 _REGISTRY = "docker"
-TRANSPORTS = frozenset({*_OPENERS, _REGISTRY})
-"""What a source string of an image begins with, in front of the colon."""
