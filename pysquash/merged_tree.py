@@ -152,7 +152,7 @@ class MergedTree:
         entry.data = self._store(entry.size, read if taken is None else _reader(taken), None)
         self.verification.note(entry.data, watched)
         if self._kept is not None and taken is not None:
-            self._kept.note(entry, taken)
+            self._kept.note(entry, entry.data, taken)
 
 
 Step = Callable[[MergedTree], None]

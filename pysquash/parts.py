@@ -115,7 +115,8 @@ class PartSource:
             waiting = [(path, found)]
             while waiting:
                 place, node = waiting.pop()
-                if not node.implied:
+                # What no entry describes is implied again by what is in it, and so keeps what other sources say of it.
+                if not node.implied or (place and not node.children):
                     yield self._entry(place, node, first_names)
                 below = place + b"/" if place else b""
                 waiting += [

@@ -2,7 +2,7 @@
 
 In: sources, base first. Out: the merged tree, each file's content stored, or set aside.
 The way of a byte: a source yields an entry and its content, topmost layer first (`read`); `tree/visibility` says
-whether an upper layer hides it (`_stored`); what is visible is stored at once, what is hidden but may still be linked
+whether an upper layer hides it (`_storing`); what is visible is stored at once, what is hidden but may still be linked
 to, or is likely to be left out, goes to the spool; the entries then become one tree from the base up (`tree/merge`).
 Rules kept here: each source is read once, to its end; entries and bytes are counted against the limits.
 Not here: where content is stored (packing), what is hidden (tree/visibility), where an entry lands (tree/merge).
@@ -64,15 +64,15 @@ class KeptContents:
             return None
         return read(entry.stored_size) if self._size + entry.size <= _KEPT_TOTAL_SIZE else None
 
-    def note(self, entry: Entry, taken: bytes) -> None:
-        """Note what stands for a content: the entry's `data`."""
+    def note(self, entry: Entry, data: object, taken: bytes) -> None:
+        """Note what stands for a content."""
         self._size += entry.size
         content = bytearray(entry.size)
         position = 0
         for start, length in entry.segments if entry.segments is not None else [(0, entry.size)]:
             content[start : start + length] = taken[position : position + length]
             position += length
-        self._contents[id(entry.data)] = entry.data, bytes(content)
+        self._contents[id(data)] = data, bytes(content)
 
     def content(self, stored: object) -> bytes | None:
         """Give a content by what stands for it; None where it was not kept."""
@@ -157,9 +157,14 @@ class LayerReader:
         for open_base in layers[:1]:
             with closing(open_base()) as source:
                 self.merge.begin_layer(source=source.name, duplicates=source.duplicates)
-                put = self.merge.put
-                for entry in self._stored(source, self.merge.would_drop):
-                    put(entry)
+                put, stored, file = self.merge.put, self._storing(source, None), Kind.FILE
+                for entry in self._counted(source):
+                    node = put(entry)
+                    if entry.kind is file:
+                        if node is not None:
+                            node.data = stored(entry)
+                        elif entry.size:
+                            self.hidden_count += 1
                 self.merge.end_layer()
                 self._count(source)
         while waiting:
@@ -172,7 +177,11 @@ class LayerReader:
         """Read a layer that is not the base."""
         with closing(open_source()) as source:
             spool_end = self._spool.end
-            entries = list(self._stored(source, self._is_dropped_by_name(set(), source)))
+            stored, entries = self._storing(source, self._is_dropped_by_name(source)), []
+            for entry in self._counted(source):
+                if entry.kind is Kind.FILE:
+                    entry.data = stored(entry)
+                entries.append(entry)
             self._cut_spool(entries, spool_end)
             self._visibility.add_layer(entries)
             self._count(source)
@@ -199,41 +208,69 @@ class LayerReader:
             for entry in set_aside:
                 entry.data = None  # what asks for it after all is to fail loudly
 
-    def _stored(self, source: Source, is_dropped: Callable[[bytes], bool]) -> Iterator[Entry]:
-        """Yield a layer's entries with their content stored, or set aside where it seems that nobody will see it."""
-        store, is_hidden = self._store, self._visibility.hides
-        may_leave_out = self._exclude.may_reach if self._exclude else None
-        watch, note, kept = self._verification.watch, self._verification.note, self._kept
+    def _counted(self, source: Source) -> Iterator[Entry]:
+        """Yield a layer's entries, as far as the limits allow."""
         file, count_limit, size_limit = Kind.FILE, self._limits.entry_count, self._limits.total_size
+        entry_count, content_size = self._entry_count, self._content_size
         for entry in source if self._progress is None else self._watched(source, self._progress):
-            self._entry_count += 1
-            if self._entry_count > count_limit:
-                raise LimitError("the number of entries", self._entry_count, count_limit, where=source.name)
+            entry_count += 1
+            if entry_count > count_limit:
+                raise LimitError("the number of entries", entry_count, count_limit, where=source.name)
             if entry.kind is file:
-                size = entry.size
-                self._content_size += size
-                if self._content_size > size_limit:
-                    raise LimitError("the layers' uncompressed size", self._content_size, size_limit, where=source.name)
-                read, watched = watch(size, source.read, entry.segments)
-                taken = None if kept is None else kept.taken(entry, read)
-                if taken is not None:
-                    read = io.BytesIO(taken).read
-                if size and (
-                    is_hidden(entry.path)
-                    or is_dropped(entry.path)
-                    or (may_leave_out is not None and may_leave_out(entry.path))
-                ):
-                    self.hidden_count += 1
-                    entry.data = self._spool.add(size, entry.stored_size, read, entry.segments)
-                else:
-                    entry.data = store(size, read, entry.segments)
-                note(entry.data, watched)
-                if kept is not None and taken is not None:
-                    kept.note(entry, taken)
+                content_size += entry.size
+                if content_size > size_limit:
+                    raise LimitError("the layers' uncompressed size", content_size, size_limit, where=source.name)
             yield entry
+        self._entry_count, self._content_size = entry_count, content_size
 
-    def _is_dropped_by_name(self, seen: set[bytes], source: Source) -> Callable[[bytes], bool]:
+    def _storing(self, source: Source, is_dropped: Callable[[bytes], bool] | None) -> Callable[[Entry], object]:
+        """Make what stores the content of a source's file, or sets it aside where it seems that nobody will see it.
+
+        Args:
+            source: Gives the content.
+            is_dropped: Tells of a path whether it seems that the file will not stand; None where that is known.
+
+        Returns:
+            Takes a file's entry, and gives what stands for its content.
+        """
+        store, read_source, spool = self._store, source.read, self._spool
+        asked = [
+            self._visibility.hides if self._visibility.hides_anything else None,
+            is_dropped,
+            self._exclude.may_reach if self._exclude else None,
+        ]
+        reasons = [each for each in asked if each is not None]  # none at all for most images: one layer, all of it
+
+        def stored(entry: Entry, read: Read = read_source) -> object:
+            size = entry.size
+            if reasons and size:
+                path = entry.path
+                for is_reason in reasons:
+                    if is_reason(path):
+                        self.hidden_count += 1
+                        return spool.add(size, entry.stored_size, read, entry.segments)
+            return store(size, read, entry.segments)
+
+        kept, verification = self._kept, self._verification
+        if kept is None and not verification.is_wanted:
+            return stored
+
+        def watched(entry: Entry) -> object:
+            read, digest = verification.watch(entry.size, read_source, entry.segments)
+            taken = None if kept is None else kept.taken(entry, read)
+            data = stored(entry, read if taken is None else io.BytesIO(taken).read)
+            verification.note(data, digest)
+            if kept is not None and taken is not None:
+                kept.note(entry, data, taken)
+            return data
+
+        return watched
+
+    def _is_dropped_by_name(self, source: Source) -> Callable[[bytes], bool] | None:
         """Make the test for a layer not in the tree yet: where first wins, a second file of a name seems dropped."""
+        if (source.duplicates or self._options.duplicates) != "first":
+            return None
+        seen: set[bytes] = set()
 
         def is_dropped(path: bytes) -> bool:
             if path in seen:
@@ -241,8 +278,7 @@ class LayerReader:
             seen.add(path)
             return False
 
-        policy = source.duplicates or self._options.duplicates
-        return is_dropped if policy == "first" else lambda _path: False
+        return is_dropped
 
     def _watched(self, source: Source, progress: Progress) -> Iterator[Entry]:
         """Pass a source's entries on, and tell how far it is, at every entry that took it a step further."""

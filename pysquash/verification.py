@@ -33,11 +33,15 @@ class Watched(NamedTuple):
 
 
 class Verification:
-    """What went into one image; does nothing unless the options ask for it."""
+    """What went into one image; does nothing unless the options ask for it.
+
+    Attributes:
+        is_wanted: Whether they do.
+    """
 
     def __init__(self, options: WriterOptions) -> None:
         """Remember nothing yet."""
-        self._is_wanted = options.verify
+        self.is_wanted = options.verify
         self._contents: dict[object, Content] = {}
 
     def watch(self, size: int, read: Read, segments: tuple[Segment, ...] | None) -> tuple[Read, Watched | None]:
@@ -51,7 +55,7 @@ class Verification:
         Returns:
             What to read with instead, and what to pass to `note` when all is read.
         """
-        if not self._is_wanted:
+        if not self.is_wanted:
             return read, None
         digest = hashlib.sha256()
         update = digest.update
@@ -76,7 +80,7 @@ class Verification:
 
     def moved(self, before: object, after: object) -> None:
         """Note that something else stands for a content."""
-        if self._is_wanted:
+        if self.is_wanted:
             self._contents[after] = self._contents[before]
 
     def verify(self, output: Output, root: Node) -> None:
@@ -89,7 +93,7 @@ class Verification:
         Raises:
             VerificationError: Something is not as it went in, or `check` finds something.
         """
-        if not self._is_wanted:
+        if not self.is_wanted:
             return
         # Reader and check are half of the package, and few images are verified.
         from pysquash.readback import problems_of  # noqa: PLC0415

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pysquash.errors import InputError, MergeError, printable
+from pysquash.errors import MergeError, printable
 from pysquash.options import DuplicatePolicy, WriterOptions
 from pysquash.tree.entry import Entry, Kind
 from pysquash.tree.node import Node
@@ -79,8 +79,12 @@ class Merge:
         if entries is not None and self._applies_whiteouts:
             self._apply_whiteouts(entries)
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: Entry) -> Node | None:
         """Put one entry where extraction would.
+
+        Returns:
+            The node that was made for it. None where there is none: a marker, a hard link, another description of a
+            directory, or what does not stand because its name is taken.
 
         Raises:
             MergeError: It cannot be there.
@@ -89,48 +93,28 @@ class Merge:
         # This runs for every entry of every layer: what is rare is elsewhere, and asked for as late as possible.
         parent_path, _, name = entry.path.rpartition(b"/")
         if name[:4] == WHITEOUT_PREFIX and self._is_marker(entry):
-            return
+            return None
         parent = self._known.get(parent_path)
         if parent is None:
             if WHITEOUT_PREFIX in parent_path and self._is_marker(entry):
-                return
+                return None
             parent = self._paths.make_directory(parent_path, entry)
         children = parent.children or parent.names  # the same, and the check of `names` only where it is empty
         existing = children.get(name)
+        node = None
         if not name:
             self._put_root(entry)
         elif entry.kind is _HARD_LINK:
             self._put_link(entry, parent, name, existing)
         elif existing is None:
-            children[name] = Node(entry)
+            node = children[name] = Node(entry)
         else:
-            self._put_over(entry, parent, name, existing)
+            node = self._put_over(entry, parent, name, existing)
         if not self._is_base:
             self._made.add((parent, name))
         if entry.xattrs or entry.device is not None:
             self._warn_of_overlay(entry)
-
-    def would_drop(self, path: bytes) -> bool:
-        """Tell whether `put` would drop a regular file, for whoever is about to store its content.
-
-        Follows symlinks as `put` does, and makes the same implied directories. Of what `put` will refuse it says no.
-        """
-        # This too runs for every entry, and asks in the order in which the answer is most often found.
-        if self._duplicates != "first":
-            return self._applies_whiteouts and WHITEOUT_PREFIX in path and is_marker(path)
-        parent_path, _, name = path.rpartition(b"/")
-        parent = self._known.get(parent_path)
-        if parent is None:
-            if self._applies_whiteouts and is_marker(path):
-                return True
-            try:
-                parent = self._paths.make_directory(parent_path, Entry(path, Kind.FILE))
-            except InputError:
-                return False
-        existing = (parent.children or parent.names).get(name)
-        if existing is None:
-            return name[:4] == WHITEOUT_PREFIX and self._applies_whiteouts
-        return existing.children is None and self._is_made(parent, name, existing)
+        return node
 
     def end_layer(self) -> None:
         """End a layer: make the hard links that came before their targets.
@@ -213,13 +197,15 @@ class Merge:
         if self._may_put_over(entry, self.root, b"", self.root):
             self.root.describe(entry)
 
-    def _put_over(self, entry: Entry, parent: Node, name: bytes, existing: Node) -> None:
+    def _put_over(self, entry: Entry, parent: Node, name: bytes, existing: Node) -> Node | None:
         if not self._may_put_over(entry, parent, name, existing):
-            return
+            return None
         if existing.children is not None and entry.kind is _DIRECTORY:
             existing.describe(entry)
-        else:
-            self._replace(parent, name, existing, Node(entry))
+            return None
+        node = Node(entry)
+        self._replace(parent, name, existing, node)
+        return node
 
     def _replace(self, parent: Node, name: bytes, existing: Node | None, node: Node) -> None:
         """Put a node where another one was, which goes with all that is below it."""

@@ -36,10 +36,13 @@ class Visibility:
         self._linked: set[bytes] = set()  # last components of what the hard links of upper layers lead to
         self._known: dict[bytes, bool] = {}
 
+    @property
+    def hides_anything(self) -> bool:
+        """Tell whether there is an entry above the layer being read."""
+        return bool(self._taken or self._covering)
+
     def hides(self, path: bytes) -> bool:
         """Tell whether a file of the layer being read seems hidden by those above it."""
-        if not self._taken and not self._covering:
-            return False
         return path in self._taken or path in self._whited_out or self._is_covered(path.rpartition(b"/")[0])
 
     def add_layer(self, entries: Iterable[Entry]) -> None:

@@ -170,157 +170,26 @@ def test_child_under_a_file_by_another_path_names_both() -> None:
 # --- what is not stored ----------------------------------------------------------------------------------------------
 
 
-def test_dropped_file_is_known_before_it_is_stored() -> None:
+def test_put_tells_what_stands() -> None:
     merge = Merge(WriterOptions(duplicates="first"), lambda _line: None)
     merge.begin_layer(source="x")
-    for entry in directory("d"), symlink("l", "d"), file("d/f", 1), link("k", "later"):
-        merge.put(entry)
-    dropped = {
-        path for path in (b"d", b"d/f", b"l/f", b"l", b"k", b"d/g", b"new/f", b".wh.x") if merge.would_drop(path)
-    }
-    assert dropped == {b"d/f", b"l/f", b"l", b"k", b".wh.x"}
-    assert merge.would_drop(b"d/f/below") is False  # which `put` refuses
+    entries = [
+        directory("d"),
+        symlink("l", "d"),
+        file("d/f", 1),
+        link("k", "later"),
+        file("made", 1),
+        *(file(path, 2) for path in ("d/f", "l/f", "l", "k", "d/g", "new/f", ".wh.x")),
+        directory("d"),
+    ]
+    nodes = [merge.put(entry) for entry in entries]
+    assert [node is not None for node in nodes] == [True, True, True, False, True] + [False] * 4 + [True, True] + [
+        False
+    ] * 2
 
 
 @pytest.mark.parametrize("policy", ["last", "error"])
-def test_nothing_is_dropped_where_the_last_stands(policy: DuplicatePolicy) -> None:
+def test_put_makes_a_node_where_the_name_is_free(policy: DuplicatePolicy) -> None:
     merge = Merge(WriterOptions(duplicates=policy), lambda _line: None)
     merge.begin_layer(source="x")
-    merge.put(file("f", 1))
-    assert merge.would_drop(b"f") is False
-
-
-def test_asking_about_a_marker_creates_no_directory() -> None:
-    merge = Merge(WriterOptions(), lambda _line: None)
-    merge.begin_layer(source="x")
-    assert merge.would_drop(b"d/.wh.x") is True
-    merge.put(whiteout("d/x"))
-    merge.end_layer()
-    assert merge.root.names == {}
-
-
-# --- hard links within a layer ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-def test_hard_link_to_an_earlier_entry_shares_its_inode_and_its_metadata(policy: DuplicatePolicy) -> None:
-    other = link("b", "a")
-    other.mode, other.uid = 0o777, 99
-    tree = merged([file("a", 1, mode=0o600), other], duplicates=policy)
-    assert tree["a"] is tree["b"]
-    assert (tree["b"].mode, tree["b"].uid) == (0o600, 0)
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-def test_hard_link_to_a_later_entry_is_resolved(policy: DuplicatePolicy) -> None:
-    tree = merged([link("d/b", "a"), file("a", 1)], duplicates=policy)
-    assert tree["a"] is tree["d/b"]
-    assert not tree.warnings
-
-
-@pytest.mark.parametrize("target", [file("t", 1), symlink("t", "no"), fifo("t"), device("t")])
-@pytest.mark.parametrize("is_later", [False, True])
-def test_hard_link_to_any_kind_but_a_directory(target: Entry, is_later: bool) -> None:
-    layer = [target, link("a", "t")]
-    tree = merged(layer[::-1] if is_later else layer)
-    assert tree["a"] is tree["t"]
-    assert tree["a"].kind is target.kind
-
-
-@pytest.mark.parametrize("target", ["d", ""])
-@pytest.mark.parametrize("is_later", [False, True])
-@pytest.mark.parametrize("lenient", [False, True])
-def test_hard_link_to_a_directory_is_an_error(target: str, is_later: bool, lenient: bool) -> None:
-    layer = [directory("d"), link("a", target)]
-    with pytest.raises(MergeError, match="a hard link to the directory") as caught:
-        merged(layer[::-1] if is_later else layer, lenient=lenient)
-    assert caught.value.path == b"a"
-
-
-@pytest.mark.parametrize("target", ["no", "no/where", "f/below", "a", ".wh.f"])
-def test_hard_link_to_nothing_is_an_error(target: str) -> None:
-    with pytest.raises(MergeError, match=f"a: a hard link to {target}, which does not exist .layer 0"):
-        merged([file("f", 1), link("a", target)])
-
-
-def test_hard_link_to_nothing_can_be_dropped() -> None:
-    tree = merged([file("f", 1), link("a", "no"), link("b", "a")], [], lenient=True)
-    assert tree.names == {"": "directory", "f": "file 1"}
-    assert tree.warnings == [
-        "layer 0: a: a hard link to no, which does not exist; it is dropped",
-        "layer 0: b: a hard link to a, which does not exist; it is dropped",
-    ]
-
-
-def test_dropped_hard_link_leaves_what_was_there() -> None:
-    base = [file("a", 1), file("d/f", 2), symlink("l", "d")]
-    tree = merged(base, [link("a", "no"), link("d", "no"), link("l", "no")], lenient=True)
-    assert tree.names == merged(base).names
-    tree = merged([file("a", 1), link("a", "no"), link("a", "nowhere")], lenient=True, duplicates="last")
-    assert tree.names == {"": "directory", "a": "file 1"}
-
-
-def test_chains_of_hard_links_lead_to_their_end() -> None:
-    tree = merged([link("a", "b"), link("b", "c"), link("e", "a"), file("c", 1), link("f", "e")])
-    assert tree["a"] is tree["b"] is tree["c"] is tree["e"] is tree["f"]
-
-
-def test_long_chains_of_hard_links_take_their_time_once() -> None:
-    count = 50_000  # in the worst order; what goes round and round would take minutes
-    layer = [link(f"l{row}", f"l{row - 1}") for row in range(count, 0, -1)]
-    tree = merged([*layer, file("l0", 1)])
-    assert tree.merge.root.names[b"l%d" % count].data == 1
-
-
-@pytest.mark.parametrize("targets", [["a"], ["b", "a"], ["b", "c", "b"]])
-def test_hard_links_in_circles_are_an_error(targets: list[str]) -> None:
-    layer = [link(name, target) for name, target in zip("abc", targets, strict=False)]
-    with pytest.raises(MergeError, match="does not exist"):
-        merged(layer)
-
-
-def test_hard_links_targets_parents_are_followed_and_its_last_component_is_not() -> None:
-    layer = [file("d/f", 1), symlink("l", "d"), symlink("d/s", "f"), link("a", "l/f"), link("b", "l/s")]
-    tree = merged(layer)
-    assert tree["a"] is tree["d/f"]
-    assert tree["b"] is tree["d/s"]
-
-
-def test_hard_link_keeps_the_inode_it_was_made_with() -> None:
-    tree = merged([file("a", 1), link("b", "a"), file("a", 2)], duplicates="last")
-    assert tree.names == {"": "directory", "a": "file 2", "b": "file 1"}
-
-
-def test_hard_link_to_a_name_dropped_as_duplicate_leads_to_the_kept_one() -> None:
-    tree = merged([file("a", 1), file("a", 2), link("b", "a")], duplicates="first")
-    assert tree["a"] is tree["b"]
-    assert tree.names["b"] == "file 1"
-
-
-@pytest.mark.parametrize(("policy", "standing"), [("first", "file 1"), ("last", "file 2")])
-def test_waiting_link_after_a_file_of_its_name(policy: DuplicatePolicy, standing: str) -> None:
-    tree = merged([file("a", 1), link("a", "later"), file("later", 2)], duplicates=policy)
-    assert tree.names["a"] == standing
-    assert len(tree.warnings) == 1
-
-
-@pytest.mark.parametrize(("policy", "standing"), [("first", "file 2"), ("last", "file 1")])
-def test_waiting_link_before_a_file_of_its_name(policy: DuplicatePolicy, standing: str) -> None:
-    tree = merged([link("a", "later"), file("a", 1), file("later", 2)], duplicates=policy)
-    assert tree.names["a"] == standing
-    assert len(tree.warnings) == 1
-
-
-def test_waiting_link_that_is_replaced_must_lead_somewhere_all_the_same() -> None:
-    with pytest.raises(MergeError, match="does not exist"):
-        merged([link("a", "no"), file("a", 1)], duplicates="last")
-
-
-def test_waiting_link_goes_with_its_directory() -> None:
-    tree = merged([link("d/a", "later"), file("d", 1), file("later", 2)], duplicates="last")
-    assert tree.names == {"": "directory", "d": "file 1", "later": "file 2"}
-
-
-def test_hard_link_to_its_own_name_is_no_duplicate() -> None:
-    assert merged([file("a", 1), link("a", "a")], duplicates="error").names == {"": "directory", "a": "file 1"}
-    assert not merged([file("a", 1), link("b", "a"), link("b", "a")], duplicates="error").warnings
+    assert merge.put(file("f", 1)) is merge.root.names[b"f"]

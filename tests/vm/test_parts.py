@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import pysquash
@@ -16,6 +16,7 @@ from pysquash import Part
 from pysquash.options import Limits, WriterOptions
 from pysquash.sources.tar import TarSource
 from tests.property.layers import Layers, layers, write_tar
+from tests.property.merge_model import Item
 from tests.snapshot import assert_same, kernel_tree, reader_tree
 from tests.vm.images import built, container_image, layer, names, text
 
@@ -146,6 +147,7 @@ def test_the_kernel_sees_the_same(tmp_path: Path) -> None:
 
 
 @settings(deadline=None, max_examples=100)
+@example(drawn=[[Item("directory", "a/a", 1)], [Item("whiteout", "a/a", 2)]], path="")  # leaves an implied, empty one
 @given(drawn=layers(), path=st.sampled_from(["", "a", "b", "lib", "a/b", "lib/c"]))
 def test_a_part_is_what_the_whole_has_there(drawn: Layers, path: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("part")
