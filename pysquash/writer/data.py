@@ -15,10 +15,11 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from pysquash.compression.checksum import crc32
 from pysquash.format.constants import NO_FRAGMENT
 from pysquash.format.words import DATA_RAW
 from pysquash.tree.entry import Segment
-from pysquash.writer.dedup import BlockRun, Dedup, RunDigest, StoredFile
+from pysquash.writer.dedup import HASHED_TAIL_SIZE, BlockRun, Dedup, RunDigest, StoredFile, TailKey
 from pysquash.writer.fragments import Fragments
 from pysquash.writer.output import Output
 from pysquash.writer.pipeline import BATCH_SIZE, Pipeline
@@ -60,6 +61,7 @@ class DataWriter:
         self._waiting: list[tuple[_Landing, int]] = []
         self._batch_count = max(1, BATCH_SIZE // block_size)
         self._can_compare = output.is_readable
+        self._seen_fragment = NO_FRAGMENT, b""
 
     def store(self, size: int, read: Read, segments: tuple[Segment, ...] | None = None) -> StoredFile:
         """Store one file's content.
@@ -78,23 +80,28 @@ class DataWriter:
             return self._empty
         # Most files are this short, so this path makes one digest, one look-up and one object.
         tail = read(size)
-        digest = hashlib.sha256(tail).digest()
-        file = self.dedup.tails.get(digest)
+        key, file = self._find_tail(tail)
         if file is None:
             if not tail[0] and tail == self._zeros[:size]:
                 return self._hole(size)
-            file = self.dedup.tails[digest] = StoredFile(size, None, *self._add_tail(tail))
+            file = StoredFile(size, None, *self._add_tail(tail))
+            if key is not None:
+                self.dedup.tails[key] = file
         else:
-            if file.run is not None:  # the end of a longer file; from now on this one stands for the tail
+            if file.run is not None and key is not None:  # the end of a longer file; from now on this one stands for it
                 short = StoredFile(size, None, file.fragment_index, file.fragment_offset)
-                file = self.dedup.tails[digest] = short
+                file = self.dedup.tails[key] = short
             self.dedup.count(file)
         return file
 
-    def finish(self) -> None:
-        """Store the last fragment block, and wait until everything has landed."""
+    def submit(self) -> None:
+        """Begin to store what is left."""
         self._submit_fragment()
         self._submit()
+
+    def finish(self) -> None:
+        """Store what is left, and wait until everything has landed."""
+        self.submit()
         self._pipeline.drain()
 
     def _hole(self, size: int) -> StoredFile:
@@ -187,20 +194,53 @@ class DataWriter:
         """Put a file together from its run and its tail."""
         is_known = is_known or not run.size_words
         fragment_index, fragment_offset = NO_FRAGMENT, 0
+        key: TailKey | None = None
         if tail:
-            digest = hashlib.sha256(tail).digest()
-            file = self.dedup.tails.get(digest)
+            key, file = self._find_tail(tail)
             if file is None:
                 is_known = False
                 fragment_index, fragment_offset = self._add_tail(tail)
             else:
                 fragment_index, fragment_offset = file.fragment_index, file.fragment_offset
         stored = StoredFile(size, run if run.size_words else None, fragment_index, fragment_offset)
-        if tail:
-            self.dedup.tails.setdefault(digest, stored)
+        if key is not None:
+            self.dedup.tails.setdefault(key, stored)
         if is_known:
             self.dedup.count(stored)
         return stored
+
+    def _find_tail(self, tail: bytes) -> tuple[TailKey | None, StoredFile | None]:
+        """Look for an equal tail.
+
+        Returns:
+            What to note a file with this tail by, or None for not at all; and a file that has it, or None.
+        """
+        size = len(tail)
+        if size <= HASHED_TAIL_SIZE or not self._can_compare:
+            digest = hashlib.sha256(tail).digest()
+            return digest, self.dedup.tails.get(digest)
+        key = crc32(tail), size
+        file = self.dedup.tails.get(key)
+        if file is None or self._is_tail_of(file, tail):
+            return key, file
+        return None, None
+
+    def _is_tail_of(self, file: StoredFile, tail: bytes) -> bool:
+        """Compare a tail with the one that a stored file has, wherever that is by now."""
+        index, offset = file.fragment_index, file.fragment_offset
+        if index == len(self.fragments):
+            block = self.fragments.filled()
+        elif index == self._seen_fragment[0]:
+            block = self._seen_fragment[1]
+        else:
+            start, word = self.fragments.place(index)
+            if not start:
+                self._submit()
+                self._pipeline.drain()
+                start, word = self.fragments.place(index)
+            block = self._pipeline.plain(self._output.read_back(start, word & ~DATA_RAW), word)
+            self._seen_fragment = index, block  # copies of a directory have their files in the same order
+        return block[offset : offset + len(tail)] == tail
 
     def _add_tail(self, tail: bytes) -> tuple[int, int]:
         if not self.fragments.has_room(len(tail)):

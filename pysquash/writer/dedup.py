@@ -14,10 +14,17 @@ from array import array
 
 from pysquash.compression.checksum import crc32
 
-__all__ = ["BlockRun", "Dedup", "RunDigest", "StoredFile"]
+__all__ = ["HASHED_TAIL_SIZE", "BlockRun", "Dedup", "RunDigest", "StoredFile", "TailKey"]
 
 
 RunKey = tuple[bytes, int, int, bytes]
+
+TailKey = bytes | tuple[int, int]
+"""What equal tails have in common: SHA-256, which proves it; or (CRC-32, size), which has to be proved."""
+
+HASHED_TAIL_SIZE = 8 << 10
+"""Tails up to here are found by SHA-256. For longer ones that takes longer than to read and unpack the fragment block
+of the few that seem equal."""
 
 
 class BlockRun:
@@ -132,7 +139,7 @@ class Dedup:
     """Tails and runs by their digests.
 
     Attributes:
-        tails: A stored file whose tail has the digest, by digest.
+        tails: A stored file whose tail has the key, by key.
         runs: A run by its `RunDigest.key`.
         file_count: Files whose every byte was stored already.
         size: The bytes of these.
@@ -142,7 +149,7 @@ class Dedup:
 
     def __init__(self) -> None:
         """Remember nothing yet."""
-        self.tails: dict[bytes, StoredFile] = {}
+        self.tails: dict[TailKey, StoredFile] = {}
         self.runs: dict[RunKey, BlockRun] = {}
         self.file_count = 0
         self.size = 0

@@ -50,6 +50,14 @@ class Fragments:
         self._filled_size = offset + len(tail)
         return len(self._starts), offset
 
+    def filled(self) -> bytes:
+        """Give what is in the block being filled."""
+        return b"".join(self._tails)
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Give where a block taken earlier is: (absolute byte, DATA_WORD); (0, 0) until it has landed."""
+        return self._starts[index], self._size_words[index]
+
     def take(self) -> tuple[int, bytes] | None:
         """Take the block being filled and start another; its row is filled in by `landed`.
 

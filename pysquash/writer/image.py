@@ -87,11 +87,13 @@ class ImageWriter:
             LimitError: There are more distinct owners than the format can count.
             InputError: An extended attribute is in a name space that the format does not have.
         """
+        self.data.submit()
+        numbering = number_inodes(root)  # while the last blocks are being compressed
         self.data.finish()
+        self._output.begin_sync()
         output, compress = self._output, self._compress_block
         ids, xattrs = IdTable(self._options.limits.id_count), XattrWriter(compress)
         inodes, listings = InodeWriter(compress, ids, xattrs), DirectoryWriter(compress)
-        numbering = number_inodes(root)
         _write_tree(numbering, inodes, listings)
 
         inodes.stream.finish()

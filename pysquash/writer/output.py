@@ -13,6 +13,7 @@ import contextlib
 import errno
 import io
 import os
+import threading
 from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -40,6 +41,7 @@ class Output:
         """
         self.position = 0
         self._is_kept = False
+        self._sync: _Sync | None = None
         self._path: str | None = None
         self._temporary_path: str | None = None
         if isinstance(target, str | os.PathLike):
@@ -105,12 +107,20 @@ class Output:
         yield self._file, self._base
         self._file.seek(self._base + self.position)
 
+    def begin_sync(self) -> None:
+        """Have what was written so far synced on another thread, so that `keep` has less to wait for."""
+        if self._temporary_path is not None:
+            self._file.flush()
+            self._sync = _Sync(self._file.fileno())
+
     def keep(self) -> None:
         """Cut the file at the position and, for a path, sync it and give it its name."""
         self._cut()
         self._is_kept = True
         if self._path is None or self._temporary_path is None:
             return
+        if self._sync is not None:
+            self._sync.finish()
         os.fsync(self._file.fileno())
         self._file.close()
         os.replace(self._temporary_path, self._path)
@@ -129,6 +139,8 @@ class Output:
                 self._file.seek(self._base)
                 self._file.truncate()
         elif self._temporary_path is not None:
+            if self._sync is not None:
+                self._sync.join()
             self._file.close()
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._temporary_path)
@@ -142,6 +154,28 @@ class Output:
     ) -> None:
         if kind is not None:
             self.discard()
+
+
+class _Sync(threading.Thread):
+    """One fsync on a thread."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(name="pysquash-sync")
+        self._descriptor = descriptor
+        self._error: OSError | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            self._error = error
+
+    def finish(self) -> None:
+        """Wait for it. Raise what it met: Linux tells a failed write only to the first who asks."""
+        self.join()
+        if self._error is not None:
+            raise self._error
 
 
 def _temporary_file(path: str) -> tuple[BinaryIO, str]:

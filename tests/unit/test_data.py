@@ -11,9 +11,11 @@ import pytest
 from pysquash import SquashfsImage, WriterOptions
 from pysquash.compression.base import CompressorSettings
 from pysquash.squashfs_writer import SquashfsWriter
+from pysquash.writer import data as data_module
 from pysquash.writer import dedup as dedup_module
 from pysquash.writer import pipeline as pipeline_module
 from pysquash.writer.data import _cut
+from pysquash.writer.dedup import HASHED_TAIL_SIZE
 from pysquash.writer.pipeline import BATCH_SIZE, Pipeline
 
 BLOCK = 4096
@@ -22,9 +24,12 @@ LARGE = DATA[: 2 * BATCH_SIZE + 5 * BLOCK + 100]  # more than a batch: submitted
 SMALL = DATA[100 : 100 + 5 * BLOCK + 7]  # less: dropped from its batch
 
 
-def packed(contents: Sequence[bytes], **options: object) -> tuple[bytes, int]:
-    file = io.BytesIO()
-    with SquashfsWriter(file, WriterOptions(block_size=BLOCK, compressor="none", **options)) as writer:  # type: ignore[arg-type]
+def packed(
+    contents: Sequence[bytes], *, file: io.BytesIO | None = None, block_size: int = BLOCK, **options: object
+) -> tuple[bytes, int]:
+    options.setdefault("compressor", "none")
+    file = io.BytesIO() if file is None else file
+    with SquashfsWriter(file, WriterOptions(block_size=block_size, **options)) as writer:  # type: ignore[arg-type]
         for row, content in enumerate(contents):
             writer.add_file(f"{row:03}", content)
     with SquashfsImage(file) as image:
@@ -56,20 +61,55 @@ def test_duplicates_are_stored_once(contents: list[bytes], fragments: bool) -> N
 CONTENTS = [LARGE, SMALL, LARGE, b"x" * 50, SMALL, LARGE[:-5000], SMALL[1:], bytes(BATCH_SIZE) + LARGE]
 
 
+class WriteOnly(io.BytesIO):
+    """An output that cannot be read."""
+
+    def readable(self) -> bool:
+        return False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise io.UnsupportedOperation
+
+
+def written_blindly(contents: Sequence[bytes], block_size: int) -> bytes:
+    file = WriteOnly()
+    with SquashfsWriter(file, WriterOptions(block_size=block_size)) as writer:
+        for row, content in enumerate(contents):
+            writer.add_file(f"{row:03}", content)
+    return file.getvalue()
+
+
 def test_an_output_that_cannot_be_read_gets_the_same_bytes() -> None:
-    class WriteOnly(io.BytesIO):
-        def readable(self) -> bool:
-            return False
+    assert written_blindly(CONTENTS, BLOCK) == packed(CONTENTS, compressor="zstd")[0]
 
-        def read(self, size: int | None = -1, /) -> bytes:
-            raise io.UnsupportedOperation
 
-    images = [io.BytesIO(), WriteOnly()]
-    for file in images:
-        with SquashfsWriter(file, WriterOptions(block_size=BLOCK)) as writer:
-            for row, content in enumerate(CONTENTS):
-                writer.add_file(f"{row:03}", content)
-    assert images[0].getvalue() == images[1].getvalue()
+LONG = 2 * HASHED_TAIL_SIZE
+TAILS = [DATA[start : start + LONG + start % 7] for start in range(0, 40 * LONG, LONG)]  # five fragment blocks
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        [TAILS[0], TAILS[0]],  # in the block being filled
+        [*TAILS[:9], TAILS[0]],  # taken, perhaps not landed
+        [*TAILS, *TAILS[::-1], *TAILS],
+        [DATA[: 2 << 20] + TAILS[0], TAILS[0], DATA[5 : 2 << 20] + TAILS[0]],  # ends of longer files
+        [TAILS[0], TAILS[0][:-1], TAILS[0][1:], TAILS[0][:HASHED_TAIL_SIZE], TAILS[0][:-1], bytes(LONG), bytes(LONG)],
+    ],
+    ids=["filling", "near", "far", "ends", "others"],
+)
+def test_long_tails_are_stored_once(contents: list[bytes]) -> None:
+    block_size = 1 << 17
+    images = {packed(contents, block_size=block_size, compressor="zstd", workers=workers)[0] for workers in (1, 2, 8)}
+    assert images == {written_blindly(contents, block_size)}
+    _, size = packed(list(dict.fromkeys(contents)), block_size=block_size, compressor="zstd")
+    assert abs(len(images.pop()) - size) <= 4096
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_long_tails_with_equal_checksums_are_told_apart(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    monkeypatch.setattr(data_module, "crc32", lambda _tail: 0)
+    packed([tail[:LONG] for tail in [*TAILS, *TAILS[::-1]]], block_size=1 << 17, workers=workers)
 
 
 @pytest.mark.parametrize("workers", [1, 4])
