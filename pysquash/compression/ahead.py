@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 __all__ = ["Ahead"]
 
-_AHEAD_COUNT = 4
-"""Chunks ready at most: with 1 MiB each, a few milliseconds of decompression."""
+_AHEAD_SIZE = 4 << 20
+"""Bytes that are ready at most, and one chunk: a few milliseconds of decompression."""
 
 _JOIN_SECONDS = 1.0
 
@@ -25,6 +25,7 @@ class Ahead:
         """Start the thread. From now on only it touches `chunks`."""
         self._chunks = chunks
         self._ready: deque[bytes] = deque()
+        self._ready_size = 0
         self._error: BaseException | None = None
         self._is_done = False
         self._is_closed = False
@@ -41,6 +42,7 @@ class Ahead:
                 if not self._ready:
                     break
                 chunk = self._ready.popleft()
+                self._ready_size -= len(chunk)
                 self._changed.notify()
             yield chunk
         if self._error is not None:
@@ -61,11 +63,12 @@ class Ahead:
         try:
             for chunk in self._chunks:
                 with self._changed:
-                    while len(self._ready) >= _AHEAD_COUNT and not self._is_closed:
+                    while self._ready_size >= _AHEAD_SIZE and not self._is_closed:
                         self._changed.wait()
                     if self._is_closed:
                         return
                     self._ready.append(chunk)
+                    self._ready_size += len(chunk)
                     self._changed.notify()
         except BaseException as error:  # raised again where the chunks are taken
             self._error = error

@@ -42,8 +42,11 @@ Layer = (
 )
 """What a caller may give for a layer."""
 
-_CHUNK_SIZE = 1 << 20
-"""Bytes asked of a file and of a decompressor at a time."""
+_READ_SIZE = 1 << 20
+"""Bytes asked of a file at a time."""
+
+_UNPACKED_SIZE = 256 << 10
+"""Bytes asked of a decompressor at a time: few enough to stay in a core's cache until they are parsed."""
 
 _XZ_MEMORY_LIMIT = 256 << 20
 """A decoder for the largest preset, -9, takes 65 MiB; `xz --lzma2=dict=128MiB` is still read."""
@@ -158,7 +161,7 @@ class LayerStream:
         return self._counted(cast(Any, layer))
 
     def _counted(self, layer: Any) -> Iterator[bytes]:
-        chunks = iter(partial(layer.read, _CHUNK_SIZE), b"") if hasattr(layer, "read") else layer
+        chunks = iter(partial(layer.read, _READ_SIZE), b"") if hasattr(layer, "read") else layer
         for chunk in chunks:
             if chunk:
                 self.consumed_size += len(chunk)
@@ -223,12 +226,12 @@ def _gunzip(chunks: Iterator[bytes], _limits: Limits) -> Iterator[bytes]:
                 if not rest:
                     break
                 decoder = _zlib_like.decompressobj(31)
-            plain = decoder.decompress(rest, _CHUNK_SIZE)
+            plain = decoder.decompress(rest, _UNPACKED_SIZE)
             rest = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
             if plain:
                 yield plain
     while not decoder.eof:
-        plain = decoder.decompress(b"", _CHUNK_SIZE)
+        plain = decoder.decompress(b"", _UNPACKED_SIZE)
         if not plain:
             raise _DamagedError("the gzip stream ends before its end")
         yield plain
@@ -270,11 +273,11 @@ def _run(chunks: Iterator[bytes], make: Callable[[], Any], *, padding: int, name
                 if zero_count % padding:
                     raise _DamagedError(f"{name} padding of {zero_count} bytes is not a multiple of {padding}")
                 decoder, zero_count = make(), 0
-            plain = decoder.decompress(rest, _CHUNK_SIZE)
+            plain = decoder.decompress(rest, _UNPACKED_SIZE)
             if plain:
                 yield plain
             while not decoder.eof and not decoder.needs_input:
-                plain = decoder.decompress(b"", _CHUNK_SIZE)
+                plain = decoder.decompress(b"", _UNPACKED_SIZE)
                 if plain:
                     yield plain
             rest = decoder.unused_data if decoder.eof else b""
@@ -290,7 +293,7 @@ def _unzstd(chunks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
         cast(Any, _Reader(chunks, scanner)), read_across_frames=True
     )
     while True:
-        plain = reader.read(_CHUNK_SIZE)
+        plain = reader.read(_UNPACKED_SIZE)
         if not plain:
             break
         yield plain
