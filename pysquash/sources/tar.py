@@ -47,9 +47,11 @@ _KINDS = {
     ord("D"): Kind.DIRECTORY,  # GNU: a directory whose data is a list of its names
 }
 _PAX_TYPES = frozenset(b"xX")  # X is what Solaris wrote before POSIX settled on x
+_EXTENDED_TYPES = _PAX_TYPES | frozenset(b"gLK")
 _NOT_FROM_GLOBAL = (b"path", b"linkpath", b"size")
 _SPARSE_COUNT_LIMIT = 1_000_000
 _KNOWN_PARENTS_SIZE = 1 << 16
+_COMPONENT_SIZE = 255
 _ID_LIMIT = 1 << 32
 _MAJOR_LIMIT, _MINOR_LIMIT = 1 << 12, 1 << 20
 
@@ -123,24 +125,28 @@ class TarSource(ChunkBuffer):
 
     def _entries(self) -> Iterator[Entry]:
         """Parse header after header. The common case, a header without extensions, stays in this function."""
-        numbers, unpack = self._numbers, HEADER.unpack_from
+        numbers, unpack, file_kind, no_names = self._numbers, HEADER.unpack_from, Kind.FILE, (b"", b".", b"..")
+        no_records: dict[bytes, bytes] = {}
         records: list[tuple[bytes, bytes]] = []  # of the pax header in front of the entry
         long_name = long_target = None  # of GNU's L and K entries in front of it
         pending_start: int | None = None  # where the first of them stands
         expected_sums: dict[bytes, int] = {}
         good_parents = self._good_parents
+        name_limit = min(self._limits.component_size, _COMPONENT_SIZE)
+        path_limit = self._limits.path_size
         while True:
             left = self._content_left + self._content_padding
             if left:
                 self._content_left = self._content_padding = 0
                 self._skip(left)
             position = self._position
-            if len(self._buffer) - position < BLOCK_SIZE:
+            buffer = self._buffer
+            if len(buffer) - position < BLOCK_SIZE:
                 if not self._fill(BLOCK_SIZE):
                     self._end_without_zeros(pending_start)
                     return
                 position = 0
-            buffer = self._buffer
+                buffer = self._buffer
             self._entry_start = self._start + position if pending_start is None else pending_start
             self._entry_name = None
             if not buffer[position] and buffer[position : position + BLOCK_SIZE] == ZERO_BLOCK:
@@ -181,7 +187,7 @@ class TarSource(ChunkBuffer):
             if size < 0:
                 self._fail(f"size is {size}")
 
-            if entry_type in _PAX_TYPES or entry_type in b"gLK":
+            if entry_type in _EXTENDED_TYPES:
                 if pending_start is None:
                     pending_start = self._entry_start
                 data = self._extended_header(size)
@@ -208,11 +214,11 @@ class TarSource(ChunkBuffer):
                 name, long_name = long_name, None
             if long_target is not None:
                 target, long_target = long_target, None
-            entry = Entry(b"", Kind.FILE, 0, 0, 0, 0, size)
+            entry = Entry(b"", file_kind)
             entry.offset = self._entry_start
             self._entry_name = name
             mode_bits, owner, group, seconds = numbers[mode], numbers[uid], numbers[gid], numbers[mtime_field]
-            own_records: dict[bytes, bytes] = {}
+            own_records = no_records
             if records or self._global_records:
                 own_records = {**self._global_records, **dict(records)}
                 name = self._override(own_records, b"path", name)
@@ -258,17 +264,16 @@ class TarSource(ChunkBuffer):
                     mode_bits = 0o777  # what every extraction on Linux gives it, whatever the header says
                 elif kind is Kind.BLOCK_DEVICE or kind is Kind.CHARACTER_DEVICE:
                     entry.device = self._device(numbers[major], numbers[minor])
-            records = []
+            if records:
+                records = []
 
             # A name whose parent was checked before needs a look at its last component only.
             plain = name[2:] if name[:2] == b"./" else name
             if plain[-1:] == b"/":
                 plain = plain.rstrip(b"/")
             parent, _, last = plain.rpartition(b"/")
-            if parent in good_parents and last not in (b"", b".", b"..") and len(last) <= 255 and b"\0" not in last:
+            if parent in good_parents and last not in no_names and len(last) <= name_limit and len(plain) <= path_limit:
                 entry.path = plain
-                if len(plain) > self._limits.path_size or len(last) > self._limits.component_size:
-                    entry.path = self._path(name)  # which says what is too long
             else:
                 entry.path = self._path(name)
             entry.mode = mode_bits & 0o7777

@@ -90,6 +90,10 @@ class ChunkBuffer:
 
     def _skip(self, size: int) -> None:
         """Pass over bytes without holding them."""
+        end = self._position + size
+        if end <= len(self._buffer):
+            self._position = end
+            return
         while size > len(self._buffer) - self._position:
             size -= len(self._buffer) - self._position
             self._position = len(self._buffer)

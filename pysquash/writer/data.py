@@ -243,9 +243,11 @@ class DataWriter:
         return block[offset : offset + len(tail)] == tail
 
     def _add_tail(self, tail: bytes) -> tuple[int, int]:
-        if not self.fragments.has_room(len(tail)):
-            self._submit_fragment()
-        return self.fragments.add(tail)
+        place = self.fragments.add(tail)
+        if place is not None:
+            return place
+        self._submit_fragment()
+        return self._add_tail(tail)  # an empty block has room for any
 
     def _submit_fragment(self) -> None:
         taken = self.fragments.take()

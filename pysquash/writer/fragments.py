@@ -35,19 +35,19 @@ class Fragments:
         """Count the fragment blocks taken so far."""
         return len(self._starts)
 
-    def has_room(self, tail_size: int) -> bool:
-        """Tell whether a tail still fits into the block being filled."""
-        return self._filled_size + tail_size <= self._block_size
-
-    def add(self, tail: bytes) -> tuple[int, int]:
-        """Put a tail, for which there is room, behind the others.
+    def add(self, tail: bytes) -> tuple[int, int] | None:
+        """Put a tail behind the others.
 
         Returns:
-            Its fragment's index in the table, and its first byte inside the uncompressed fragment block.
+            Its fragment's index in the table, and its first byte inside the uncompressed fragment block. None where
+            there is no room for it in the block being filled.
         """
         offset = self._filled_size
+        end = offset + len(tail)
+        if end > self._block_size:
+            return None
         self._tails.append(tail)
-        self._filled_size = offset + len(tail)
+        self._filled_size = end
         return len(self._starts), offset
 
     def filled(self) -> bytes:
