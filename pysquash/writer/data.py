@@ -11,15 +11,13 @@ Not here: compression (pipeline), the packing of tails (fragments), the inode (i
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from pysquash.compression.checksum import crc32
 from pysquash.format.constants import NO_FRAGMENT
 from pysquash.format.words import DATA_RAW
 from pysquash.tree.entry import Segment
-from pysquash.writer.dedup import HASHED_TAIL_SIZE, BlockRun, Dedup, RunDigest, StoredFile, TailKey
+from pysquash.writer.dedup import BlockRun, Dedup, RunDigest, StoredFile, TailKey, tail_key
 from pysquash.writer.fragments import Fragments
 from pysquash.writer.output import Output
 from pysquash.writer.pipeline import BATCH_SIZE, Pipeline
@@ -95,7 +93,8 @@ class DataWriter:
         return file
 
     def submit(self) -> None:
-        """Begin to store what is left."""
+        """Begin to store what is left; there is no more to come."""
+        self.dedup.forget()
         self._submit_fragment()
         self._submit()
 
@@ -215,13 +214,9 @@ class DataWriter:
         Returns:
             What to note a file with this tail by, or None for not at all; and a file that has it, or None.
         """
-        size = len(tail)
-        if size <= HASHED_TAIL_SIZE or not self._can_compare:
-            digest = hashlib.sha256(tail).digest()
-            return digest, self.dedup.tails.get(digest)
-        key = crc32(tail), size
+        key = tail_key(tail, is_proof=not self._can_compare)
         file = self.dedup.tails.get(key)
-        if file is None or self._is_tail_of(file, tail):
+        if file is None or isinstance(key, bytes) or self._is_tail_of(file, tail):
             return key, file
         return None, None
 

@@ -14,13 +14,16 @@ from array import array
 
 from pysquash.compression.checksum import crc32
 
-__all__ = ["HASHED_TAIL_SIZE", "BlockRun", "Dedup", "RunDigest", "StoredFile", "TailKey"]
+__all__ = ["BlockRun", "Dedup", "RunDigest", "StoredFile", "TailKey", "tail_key"]
 
 
 RunKey = tuple[bytes, int, int, bytes]
 
 TailKey = bytes | tuple[int, int]
-"""What equal tails have in common: SHA-256, which proves it; or (CRC-32, size), which has to be proved."""
+"""What equal tails have in common: bytes, which prove it; or (CRC-32, size), where it has to be proved."""
+
+_DIGEST_SIZE = 31
+"""Bytes kept of a SHA-256: with one more, it would take a quarter more memory."""
 
 HASHED_TAIL_SIZE = 8 << 10
 """Tails up to here are found by SHA-256. For longer ones that takes longer than to read and unpack the fragment block
@@ -135,6 +138,21 @@ class RunDigest:
         return found, len(run.size_words), run.hole_size, self._holes.tobytes()
 
 
+def tail_key(tail: bytes, *, is_proof: bool) -> TailKey:
+    """Give what to find a tail by.
+
+    Args:
+        tail: The bytes.
+        is_proof: Whether equal keys are to be proof, whatever the size.
+    """
+    size = len(tail)
+    if size < _DIGEST_SIZE:  # shorter than any digest, so that it cannot be taken for one
+        return tail
+    if is_proof or size <= HASHED_TAIL_SIZE:
+        return hashlib.sha256(tail).digest()[:_DIGEST_SIZE]
+    return crc32(tail), size
+
+
 class Dedup:
     """Tails and runs by their digests.
 
@@ -153,6 +171,11 @@ class Dedup:
         self.runs: dict[RunKey, BlockRun] = {}
         self.file_count = 0
         self.size = 0
+
+    def forget(self) -> None:
+        """Let go of all keys, which take a quarter of the memory, where nothing more is to be stored."""
+        self.tails.clear()
+        self.runs.clear()
 
     def count(self, file: StoredFile) -> None:
         """Count a file that added nothing to the image."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import random
 from collections.abc import Sequence
@@ -11,7 +12,6 @@ import pytest
 from pysquash import SquashfsImage, WriterOptions
 from pysquash.compression.base import CompressorSettings
 from pysquash.squashfs_writer import SquashfsWriter
-from pysquash.writer import data as data_module
 from pysquash.writer import dedup as dedup_module
 from pysquash.writer import pipeline as pipeline_module
 from pysquash.writer.data import _cut
@@ -106,9 +106,14 @@ def test_long_tails_are_stored_once(contents: list[bytes]) -> None:
     assert abs(len(images.pop()) - size) <= 4096
 
 
+def test_a_short_tail_is_not_taken_for_the_digest_of_another() -> None:
+    digest = hashlib.sha256(SMALL[:1000]).digest()
+    packed([SMALL[:1000], *(digest[:size] for size in range(28, 33)), *(digest[:size] for size in range(28, 33))])
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 def test_long_tails_with_equal_checksums_are_told_apart(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
-    monkeypatch.setattr(data_module, "crc32", lambda _tail: 0)
+    monkeypatch.setattr(dedup_module, "crc32", lambda _tail: 0)
     packed([tail[:LONG] for tail in [*TAILS, *TAILS[::-1]]], block_size=1 << 17, workers=workers)
 
 
