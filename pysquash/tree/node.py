@@ -7,6 +7,8 @@ inodes get (writer/inodes).
 
 from __future__ import annotations
 
+from typing import cast
+
 from pysquash.tree.entry import Entry, Kind
 
 __all__ = ["Node"]
@@ -25,28 +27,23 @@ class Node:
         mtime: Seconds since 1970, 0 to 2^32-1.
         xattrs: Extended attributes, in any order, names unique.
         children: A directory's names and nodes; None for every other kind.
-        target: A symlink's target; b"" for every other kind.
-        device: (major, minor) of a device; None for every other kind.
-        data: A file's stored data, as whoever stored it left it in the entry; None for every other kind.
+        data: What there is of an inode besides: a file's stored data, as whoever stored it left it; a symlink's target;
+            (major, minor) of a device; None for every other kind. One slot for all of them: there may be millions.
         implied: Whether no entry has described this directory so far.
         number: Inode number, from 1; 0 until the writer has numbered the tree.
         nlink: Names of this inode, or for a directory 2 and its subdirectories; 0 until then.
-        inode_ref: Metadata reference of the inode from the inode table's start; -1 until it is written.
     """
 
     __slots__ = (
         "children",
         "data",
-        "device",
         "gid",
         "implied",
-        "inode_ref",
         "kind",
         "mode",
         "mtime",
         "nlink",
         "number",
-        "target",
         "uid",
         "xattrs",
     )
@@ -64,13 +61,10 @@ class Node:
         self.mtime = entry.mtime
         self.xattrs = entry.xattrs
         self.children: dict[bytes, Node] | None = {} if kind is _DIRECTORY else None
-        self.target = entry.target
-        self.device = entry.device
-        self.data = entry.data
+        self.data: object = entry.data or entry.target or entry.device
         self.implied = False
         self.number = 0
         self.nlink = 0
-        self.inode_ref = -1
 
     @classmethod
     def implied_directory(cls, mtime: int) -> Node:
@@ -91,6 +85,17 @@ class Node:
         self.mtime = entry.mtime
         self.xattrs = entry.xattrs
         self.implied = False
+
+    @property
+    def target(self) -> bytes:
+        """A symlink's target; b"" for every other kind."""
+        return self.data if isinstance(self.data, bytes) else b""
+
+    @property
+    def device(self) -> tuple[int, int] | None:
+        """(major, minor) of a device; None for every other kind."""
+        is_device = self.kind is Kind.BLOCK_DEVICE or self.kind is Kind.CHARACTER_DEVICE
+        return cast(tuple[int, int], self.data) if is_device else None
 
     @property
     def names(self) -> dict[bytes, Node]:

@@ -11,6 +11,7 @@ Not here: the order of names and inode numbers (inodes).
 
 from __future__ import annotations
 
+from array import array
 from typing import NamedTuple
 
 from pysquash.format.constants import HEADER_ENTRY_COUNT, METADATA_SIZE
@@ -43,17 +44,23 @@ class Listing(NamedTuple):
 class DirectoryWriter:
     """The directory table being made."""
 
-    def __init__(self, compress: Compress) -> None:
-        """Start empty."""
+    def __init__(self, compress: Compress, refs: array[int]) -> None:
+        """Start empty.
+
+        Args:
+            compress: Compresses a metadata block.
+            refs: Each inode's reference, by its number, once it is written.
+        """
+        self._refs = refs
         self.stream = MetadataWriter(compress)
 
     def write(self, children: dict[bytes, Node]) -> Listing:
         """Write one directory's listing.
 
         Args:
-            children: Sorted by name; every node has its number and its inode's reference.
+            children: Sorted by name; every node has its number, and its inode is written.
         """
-        stream, pack = self.stream, DIRECTORY_ENTRY.pack
+        stream, refs, pack = self.stream, self._refs, DIRECTORY_ENTRY.pack
         first_block, first_offset = len(stream.stored), len(stream.pending)
         size, indexed_block = 0, first_block
         index_rows: list[bytes] = []
@@ -62,11 +69,13 @@ class DirectoryWriter:
         while row is not None:
             # One turn of this loop is one header and the entries it can cover.
             first_name, first_node = row
-            run_block, base_number = first_node.inode_ref >> 16, first_node.number
+            base_number = first_node.number
+            run_block = refs[base_number] >> 16
             entries: list[bytes] = []
             while row is not None and len(entries) < 2 * HEADER_ENTRY_COUNT:
                 name, node = row
-                ref, delta = node.inode_ref, node.number - base_number
+                number = node.number
+                ref, delta = refs[number], number - base_number
                 if ref >> 16 != run_block or not -_DELTA_MAX - 1 <= delta <= _DELTA_MAX:
                     break
                 entries += (pack(ref & 0xFFFF, delta, node.kind, len(name) - 1), name)

@@ -93,7 +93,8 @@ class ImageWriter:
         self._output.begin_sync()
         output, compress = self._output, self._compress_block
         ids, xattrs = IdTable(self._options.limits.id_count), XattrWriter(compress)
-        inodes, listings = InodeWriter(compress, ids, xattrs), DirectoryWriter(compress)
+        refs = numbering.refs
+        inodes, listings = InodeWriter(compress, ids, xattrs, refs), DirectoryWriter(compress, refs)
         _write_tree(numbering, inodes, listings)
 
         inodes.stream.finish()
@@ -123,7 +124,7 @@ class ImageWriter:
             self._flags(has_xattrs=xattr_table_start is not None),
             len(ids),
             *VERSION,
-            root.inode_ref,
+            refs[root.number],
             bytes_used,
             id_table_start,
             NO_TABLE if xattr_table_start is None else xattr_table_start,
@@ -172,13 +173,13 @@ def _write_tree(numbering: Numbering, inodes: InodeWriter, listings: DirectoryWr
     turn, those below it done, gets its children's inodes written side by side, then its listing; its own inode is its
     parent's to write.
     """
-    waiting: dict[Node, Listing] = {}
+    refs, waiting = numbering.refs, dict[Node, Listing]()
     for directory in reversed(numbering.directories):
         children = directory.names
         for node in children.values():
             if node.children is not None:
                 inodes.write_directory(node, waiting.pop(node), directory.number)
-            elif node.inode_ref < 0:  # not yet written under another name
+            elif refs[node.number] < 0:  # not yet written under another name
                 inodes.write(node)
         waiting[directory] = listings.write(children)
     root = numbering.directories[0]
