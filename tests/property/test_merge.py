@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pysquash.errors import MergeError
 from pysquash.options import DuplicatePolicy, WriterOptions
+from pysquash.tree.entry import Kind
 from pysquash.tree.merge import Merge
 from pysquash.tree.node import Node
 from pysquash.tree.visibility import Visibility
@@ -56,7 +57,8 @@ def described(places: dict[str, Node] | dict[str, Inode]) -> dict[str, object]:
 def attributes(inode: Node | Inode) -> tuple[object, ...]:
     if isinstance(inode, Node):
         owner = None if inode.implied else inode.uid
-        return inode.kind.name.lower(), owner, inode.mode, inode.mtime, inode.target, inode.data
+        content = inode.data if inode.kind is Kind.FILE else None
+        return inode.kind.name.lower(), owner, inode.mode, inode.mtime, inode.target, content
     if inode.item is None:
         return "directory", None, 0o755, 0, b"", None
     item = inode.item
