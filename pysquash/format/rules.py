@@ -188,7 +188,12 @@ class Rule(enum.StrEnum):
         _KERNEL,
     )
     DIRECTORY_ONCE = "directory-once", "directories", "a directory has one name", _BOTH
-    DEPTH = "depth", "directories", "at most 4096 directories are inside each other", _UNSQUASHFS
+    DEPTH = (
+        "depth",
+        "directories",
+        "at most 4096 directories are inside each other, and their paths have at most 65536 bytes",
+        _UNSQUASHFS,
+    )
 
     DATA_RANGE = "data-range", "data", "blocks are behind the superblock, and in front of the inode table", _BOTH
     DATA_SIZE = "data-size", "data", "a block is stored in 1 to block_size bytes; bit 24 is all else that is set", _BOTH

@@ -181,6 +181,8 @@ class _DescriptorTree:
                 os.mkfifo(name, 0o600, dir_fd=folder)
             else:
                 os.mknod(name, _SPECIAL_TYPES[kind] | 0o600, number, dir_fd=folder)
+        except FileExistsError as error:
+            raise FileExistsError(error.errno, error.strerror, printable(path)) from error
         except OSError as error:
             self._shortfalls.note(f"a {kind.name.lower().replace('_', ' ')}", path, error)
             return

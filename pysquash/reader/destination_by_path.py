@@ -7,6 +7,7 @@ through one; a name that the system would take for something else is an error.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -45,6 +46,8 @@ class PathTree:
     def symlink(self, path: bytes, target: bytes, attributes: Attributes) -> None:
         """Note a symlink, to be made in the end."""
         del attributes  # a symlink's own are nothing that such a system has
+        if path in self._symlinks:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), printable(path))
         self._symlinks[path] = target
 
     def special(self, path: bytes, kind: Kind, device: tuple[int, int] | None, attributes: Attributes) -> None:

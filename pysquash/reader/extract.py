@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self
 
-from pysquash.errors import ImageError, PathNotFoundError, printable
+from pysquash.errors import CorruptImageError, ImageError, PathNotFoundError, printable
+from pysquash.format.rules import Rule
 from pysquash.reader.destination import Destination, open_destination
 from pysquash.reader.restore import Attributes, NewFile, Shortfalls, named, restore
 from pysquash.tree.entry import Kind
@@ -55,7 +56,7 @@ def extract(root: ImagePath, destination: str | os.PathLike[str], paths: Iterabl
 
     Raises:
         PathNotFoundError: One of the paths is not in the image.
-        ImageError: The image is damaged.
+        ImageError: The image is damaged, or has a name twice.
         FileExistsError: The destination is not empty.
         OSError: The destination is a symlink, or something cannot be written.
     """
@@ -65,16 +66,32 @@ def extract(root: ImagePath, destination: str | os.PathLike[str], paths: Iterabl
         first_names: dict[int, bytes] = {}
         for here in chosen:
             inode = here.inode
-            if inode.kind is not Kind.DIRECTORY and inode.nlink > 1:
-                first = first_names.setdefault(inode.ref, here.path)
-                if first != here.path:
-                    if target.link(here.path, first):
-                        continue
-                    first_names[inode.ref] = here.path  # an inode of its own, and further names are of this one
-            _write(here, target, files)
+            try:
+                if inode.kind is not Kind.DIRECTORY and inode.nlink > 1:
+                    first = first_names.setdefault(inode.ref, here.path)
+                    if first != here.path:
+                        if target.link(here.path, first):
+                            continue
+                        first_names[inode.ref] = here.path  # an inode of its own, and further names are of this one
+                _write(here, target, files)
+            except FileExistsError:
+                _refuse_twice(here)
+                raise  # a system for which two names are the same
         # Before directories get their attributes and are closed, nothing may go wrong any more.
         files.finish()
     return shortfalls.lines()
+
+
+def _refuse_twice(here: ImagePath) -> None:
+    """Tell whether a name that is taken was taken by the image itself.
+
+    Raises:
+        CorruptImageError: It has the name twice.
+    """
+    name = here.path.rpartition(b"/")[2]
+    if sum(each == name for each, *_ in here.image.names(here.parent.inode)) > 1:
+        text = f"{printable(here.path)}: the name is there twice"
+        raise CorruptImageError(text, section="directory table", rule=Rule.NAME_UNIQUE)
 
 
 def _write(here: ImagePath, target: Destination, files: _Files) -> None:
