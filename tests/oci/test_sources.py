@@ -308,6 +308,19 @@ def test_archive_may_come_out_of_a_pipe(tmp_path: Path) -> None:
         os.close(reading)
 
 
+@pytest.mark.parametrize("form", ["layout", "old archive", "new archive"])
+@pytest.mark.parametrize("size", [1 << 20, (3 << 20) + 1])
+def test_a_large_member_may_stand_in_front_of_those_that_are_wanted(tmp_path: Path, form: str, size: int) -> None:
+    """An archive's headers are found by seeking: what has been read ahead of where the file stands is another place."""
+    image = Image([tar(file("a", b"1"), file("large", os.urandom(size).hex().encode())), tar(file("b", b"2"))])
+    files = {"layout": layout, "old archive": old_archive, "new archive": new_archive}[form](image)
+    files = {"-large": os.urandom(size), **files, "zz-large": os.urandom(size)}
+    transport = "oci-archive" if form == "layout" else "docker-archive"
+    assert {"a": "1", "b": "2"}.items() <= build(
+        f"{transport}:{to_tar(files, tmp_path / 'x.tar')}", tmp_path
+    ).names.items()
+
+
 def test_names_in_an_archive_may_begin_with_a_dot(tmp_path: Path) -> None:
     files = {f"./{name}": data for name, data in layout(saying("1")).items()}
     assert build(f"oci-archive:{to_tar(files, tmp_path / 'x.tar')}", tmp_path).names == {"a": "1"}

@@ -115,8 +115,12 @@ def test_a_raw_file_gives_what_it_has_and_something_unless_at_the_end(
     with (IMAGES[which] / name).open("rb", buffering=0) as file:
         for what, number in steps:
             before = file.tell()
+            if what == "readline":  # of a raw file, Python asks for one byte at a time: of a hole, that is millions
+                number = abs(number) % 100  # noqa: PLW2901
             found = take(file, what, number)
-            if what == "read":
+            if what == "readline":
+                assert found == io.BytesIO(content[before : before + number]).readline()
+            elif what == "read":
                 assert isinstance(found, bytes)
                 wanted = content[before:] if number < 0 else content[before : before + number]
                 assert wanted.startswith(found)
