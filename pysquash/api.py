@@ -13,16 +13,19 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pysquash.additions import AddedDirectory, make_directories, owned, put_default_files
+from pysquash.arguments import checked_files, checked_list, checked_options, checked_progress
 from pysquash.compression.stream import Layer
+from pysquash.errors import OptionTypeError
 from pysquash.opening import OpenedSources
 from pysquash.options import WriterOptions
+from pysquash.own_files import OwnFiles
 from pysquash.packing import Changes, OpenSource, pack
 from pysquash.parts import Part
 from pysquash.report import Progress, Report, Warnings
 from pysquash.sources.base import Source
 from pysquash.sources.files import AddedFile, AddedSymlink, Attributes, FilesSource
+from pysquash.sources.named_tar import NamedTar
 from pysquash.sources.oci.registry_access import RegistryAccess
-from pysquash.sources.tar import TarSource
 from pysquash.tree.patterns import Patterns
 from pysquash.writer.output import Output, OutputTarget
 
@@ -60,17 +63,24 @@ def tar2squashfs(
         What was packed.
 
     Raises:
-        InputError: A layer is malformed, the layers do not make one tree, or a limit is exceeded. There is no output.
+        InputError: A layer is malformed, or is the output; the layers do not make one tree, or a limit is exceeded.
+            There is no output.
         OSError: A file cannot be read, or the output not be written. There is no output.
     """
-    options = options or WriterOptions()
-    warnings = Warnings()
+    options = checked_options(options)
+    checked_progress(progress)
+    warnings, own_files = Warnings(), OwnFiles()
+    streams, extra_files = checked_list(streams, "layers"), checked_files(extra_files, "extra_files")
     layers: list[OpenSource] = [
-        partial(TarSource, stream, name=_stream_name(stream, row), options=options, warn=warnings)
+        partial(NamedTar, stream, name=_stream_name(stream, row), options=options, warn=warnings)
         for row, stream in enumerate(streams, 1)
     ]
-    changes = Changes(on_tree=[put_default_files(list(extra_files))])
-    return pack(layers, output, changes=changes, options=options, progress=progress, warnings=warnings)
+    changes = Changes(on_tree=[put_default_files(extra_files)])
+    with Output(output, own_files) as target:
+        for stream in streams:
+            own_files.refuse(stream)
+        _refuse_contents(own_files, extra_files)
+        return pack(layers, target, changes=changes, options=options, progress=progress, warnings=warnings)
 
 
 def build(
@@ -117,11 +127,27 @@ def build(
         What was packed.
 
     Raises:
-        InputError: A source is malformed or of no known kind, the sources do not make one tree, or a limit is exceeded;
-            there is no container image to take a configuration from, or its user is not in the tree.
+        InputError: A source is malformed or of no known kind, or is the output; the sources do not make one tree, or a
+            limit is exceeded; there is no container image to take a configuration from, or its user is not in the tree.
         OSError: A file cannot be read, or the output not be written.
     """
-    options = options or WriterOptions()
+    options = checked_options(options)
+    checked_progress(progress)
+    sources, exclude = checked_list(sources, "sources"), checked_list(exclude, "exclude's patterns")
+    files, default_files = checked_files(files, "files"), checked_files(default_files, "default_files")
+    symlinks = checked_files(symlinks, "symlinks", "(name, target, attributes)")
+    directories = checked_files(directories, "directories", "(name, attributes)")
+    auth_files = None if auth_files is None else checked_list(auth_files, "auth_files")
+    if config is not None:
+        from pysquash.vm.config_output import ConfigOutput  # noqa: PLC0415
+
+        if not isinstance(config, ConfigOutput):
+            raise OptionTypeError(f"config is a pysquash.ConfigOutput(...), not {config!r:.80}")
+    if owners is not None:
+        from pysquash.vm.owners import Owners  # noqa: PLC0415
+
+        if not isinstance(owners, Owners):
+            raise OptionTypeError(f"owners are a pysquash.Owners(...), not {owners!r:.80}")
     owner: Attributes = {} if owners is None else owners.default
     steps = [put_default_files(owned(default_files, owner))]
     kept_names: tuple[bytes, ...] = ()
@@ -130,25 +156,32 @@ def build(
 
         steps.append(put_vm_defaults(owner))
     steps.append(make_directories(directories, owner))
+    own_files = OwnFiles()
+    if config is not None:
+        config.check_apart_from(output)
     with ExitStack() as held:
+        target = held.enter_context(Output(output, own_files))
+        sidecar: Output | None = None
+        if config is not None and config.file is not None:
+            sidecar = held.enter_context(Output(config.file, own_files))
+        _refuse_contents(own_files, [*files, *default_files])
+        for path in auth_files or ():
+            own_files.refuse(path)
         opened = OpenedSources(
             sources,
             held,
-            output,
+            target.folder,
+            own_files=own_files,
             platform=platform,
             registries=RegistryAccess(auth_files, blob_cache),
             options=options,
         )
-        sidecar: Output | None = None
         if config is not None:
             from pysquash.vm.config_output import write_config  # noqa: PLC0415
             from pysquash.vm.image_config import KEPT_NAMES  # noqa: PLC0415
 
             kept_names = KEPT_NAMES
-            config.check_apart_from(output)
-            image = opened.configuration()
-            sidecar = None if config.file is None else held.enter_context(Output(config.file))
-            steps.append(write_config(config, image, sidecar, owner))
+            steps.append(write_config(config, opened.configuration(), sidecar, owner))
         over = partial(FilesSource, owned(files, owner), options, symlinks=owned(symlinks, owner))
         changes = Changes(
             exclude=Patterns(exclude),
@@ -158,7 +191,7 @@ def build(
             kept_names=kept_names,
         )
         report = pack(
-            opened.layers, output, changes=changes, options=options, progress=progress, warnings=opened.warnings
+            opened.layers, target, changes=changes, options=options, progress=progress, warnings=opened.warnings
         )
         if sidecar is not None:
             sidecar.keep()
@@ -195,11 +228,36 @@ def build_layers(
     """
     from pysquash.layering import pack_layers  # noqa: PLC0415
 
-    options = options or WriterOptions()
+    options, sources = checked_options(options), checked_list(sources, "sources")
+    if not isinstance(folder, str | os.PathLike):
+        raise OptionTypeError(f"the folder is a path, not {folder!r:.80}")
     with ExitStack() as held:
         registries = RegistryAccess(auth_files, blob_cache)
-        opened = OpenedSources(sources, held, folder, platform=platform, registries=registries, options=options)
-        return pack_layers(opened.layers, folder, xattrs=overlay_xattrs, options=options, warnings=opened.warnings)
+        own_files = OwnFiles()
+        opened = OpenedSources(
+            sources,
+            held,
+            os.path.dirname(os.path.realpath(folder)),
+            own_files=own_files,
+            platform=platform,
+            registries=registries,
+            options=options,
+        )
+        return pack_layers(
+            opened.layers,
+            folder,
+            xattrs=overlay_xattrs,
+            own_files=own_files,
+            options=options,
+            warnings=opened.warnings,
+        )
+
+
+def _refuse_contents(own_files: OwnFiles, files: Iterable[AddedFile]) -> None:
+    """Refuse to add what is being written."""
+    for _, content, _ in files:
+        if not isinstance(content, str | bytes | bytearray | memoryview):
+            own_files.refuse(content)
 
 
 def _stream_name(stream: Layer, row: int) -> str:

@@ -8,8 +8,11 @@ Not here: reading (reader).
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from typing import NamedTuple
+import os
+from collections.abc import Callable
+from typing import Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from pysquash.errors import ImageError, printable
 from pysquash.reader.image import ImagePath, SquashfsImage
@@ -52,11 +55,12 @@ def diff(first: InputTarget, second: InputTarget) -> list[Difference]:
         What differs, by path; [] where the trees are the same to the last byte.
 
     Raises:
-        ImageError: One of them is no image, or is damaged.
+        ImageError: One of them is no image, or is damaged; its `image` says which.
         OSError: One of them cannot be read.
     """
-    with SquashfsImage(first) as left, SquashfsImage(second) as right:
-        one, two = _Tree(left), _Tree(right)
+    names = _name(first, "the first image"), _name(second, "the second image")
+    with _opened(first, names[0]) as left, _opened(second, names[1]) as right:
+        one, two = _Tree(left, names[0]), _Tree(right, names[1])
         contents: dict[tuple[int, int], bool] = {}  # files that have many names are compared once
         differences = []
         for path in sorted(one.refs.keys() | two.refs.keys()):
@@ -72,14 +76,53 @@ def diff(first: InputTarget, second: InputTarget) -> list[Difference]:
                 for what, mine, other in zip(_ATTRIBUTES, one.attributes(ours), two.attributes(theirs), strict=True)
                 if mine != other
             ]
-            if not any(difference.what in ("kind", "size") for difference in found):
+            is_file = ours.inode.kind is Kind.FILE
+            if is_file and not any(difference.what in ("kind", "size") for difference in found):
                 refs = ours.inode.ref, theirs.inode.ref
                 if refs not in contents:
-                    contents[refs] = _is_same_content(ours, theirs)
+                    contents[refs] = _is_same_content(_Runs(ours, names[0]), _Runs(theirs, names[1]))
                 if not contents[refs]:
                     found.append(Difference(path, "content", "", ""))
             differences += found
         return differences
+
+
+def _name(target: InputTarget, otherwise: str) -> str:
+    if isinstance(target, str | os.PathLike):
+        return os.fsdecode(target)
+    name = getattr(target, "name", None)
+    return name if isinstance(name, str) else otherwise
+
+
+def _opened(target: InputTarget, name: str) -> SquashfsImage:
+    try:
+        return SquashfsImage(target)
+    except ImageError as error:
+        error.image = name
+        raise
+
+
+class _Named(Protocol):
+    name: str
+
+
+_Self = TypeVar("_Self", bound=_Named)
+_Rest = ParamSpec("_Rest")
+_Result = TypeVar("_Result")
+
+
+def _blaming(method: Callable[Concatenate[_Self, _Rest], _Result]) -> Callable[Concatenate[_Self, _Rest], _Result]:
+    """Have an error of a method say in which image it is."""
+
+    @functools.wraps(method)
+    def blaming(self: _Self, /, *arguments: _Rest.args, **keywords: _Rest.kwargs) -> _Result:
+        try:
+            return method(self, *arguments, **keywords)
+        except ImageError as error:
+            error.image = self.name
+            raise
+
+    return blaming
 
 
 _PATHS_LIMIT = 512 << 20
@@ -103,16 +146,23 @@ class _Tree:
     """What is known of an image's names before they are compared.
 
     Attributes:
+        name: What the image is called.
         refs: The reference of each path's inode.
     """
 
-    def __init__(self, image: SquashfsImage) -> None:
+    def __init__(self, image: SquashfsImage, name: str) -> None:
+        self.name = name
         self._image = image
         self._xattrs: dict[int, _Described] = {}
         self.refs: dict[bytes, int] = {}
+        self._links: dict[int, _Described] = {}
+        self._walk()
+
+    @_blaming
+    def _walk(self) -> None:
         names: dict[int, list[bytes]] = {}  # of inodes that say they have several
         left = _PATHS_LIMIT
-        for here in image.root.walk():
+        for here in self._image.root.walk():
             left -= len(here.path)
             if left < 0:
                 raise ImageError(f"the paths of an image take more than {_PATHS_LIMIT} bytes")
@@ -122,10 +172,12 @@ class _Tree:
                 names.setdefault(inode.ref, []).append(here.path)
         self._links = {ref: _links(paths) for ref, paths in names.items()}
 
+    @_blaming
     def at(self, path: bytes) -> ImagePath:
         """Give a path that is there."""
         return ImagePath(self._image, path, self.refs[path])
 
+    @_blaming
     def attributes(self, here: ImagePath) -> tuple[object, ...]:
         """Give what is compared but the content: a value for each of _ATTRIBUTES."""
         status, inode = here.stat(), here.inode
@@ -145,6 +197,7 @@ class _Tree:
             None if inode.kind is Kind.DIRECTORY else names,
         )
 
+    @_blaming
     def shown(self, here: ImagePath, what: str) -> str:
         """Give the text of one of them."""
         status, inode = here.stat(), here.inode
@@ -195,13 +248,15 @@ def _links(paths: list[bytes]) -> _Described:
 class _Runs:
     """A file as blocks and holes, taken in lengths that another file's cuts determine."""
 
-    def __init__(self, here: ImagePath) -> None:
+    def __init__(self, here: ImagePath, name: str) -> None:
+        self.name = name
         self._data, self._inode = here.image.data, here.inode
         self._extents = self._data.extents(self._inode)
         self._block: bytes | None = None
         self._taken = 0
         self.left = 0
 
+    @_blaming
     def refill(self) -> int:
         """Give the bytes that are left of this block or hole, or else of the next one; 0 at the end."""
         if not self.left:
@@ -218,11 +273,8 @@ class _Runs:
         return None if self._block is None else self._block[start : self._taken]
 
 
-def _is_same_content(one: ImagePath, two: ImagePath) -> bool:
+def _is_same_content(first: _Runs, second: _Runs) -> bool:
     """Compare two files of one size, whose blocks may be cut differently, and whose holes may be elsewhere."""
-    if one.inode.kind is not Kind.FILE:
-        return True
-    first, second = _Runs(one), _Runs(two)
     while length := min(first.refill(), second.refill()):
         mine, theirs = first.take(length), second.take(length)
         if mine is None or theirs is None:  # a hole against a hole, or against zeros

@@ -2,7 +2,7 @@
 
 Out: the class tree below. `InputError` means that what was asked for or fed in is at fault, `ImageError` that the image
 that was read is. Each is also the builtin that a caller would expect (`ValueError`, `FileNotFoundError`), where there
-is one.
+is one: an argument of the wrong type is an `OptionError`, so that it is caught as others are, and a `TypeError`.
 Rules kept here: a message says what, where, and the limit. `OSError` passes untouched; errors of struct, construct,
 zstandard, zlib, bz2 and lzma never leave the package.
 """
@@ -17,6 +17,7 @@ __all__ = [
     "MergeError",
     "NotSquashfsError",
     "OptionError",
+    "OptionTypeError",
     "PathIsDirectoryError",
     "PathNotDirectoryError",
     "PathNotFoundError",
@@ -53,6 +54,10 @@ class InputError(SquashfsError):
 
 class OptionError(InputError, ValueError):
     """An option has a value outside its range, or contradicts another one."""
+
+
+class OptionTypeError(OptionError, TypeError):
+    """An argument is of a type that it cannot have: a text where a list is wanted, bytes for a layer."""
 
 
 class SourceError(InputError):
@@ -111,7 +116,13 @@ class LimitError(InputError, ValueError):
 
 
 class ImageError(SquashfsError):
-    """The image that was read is not as it should be."""
+    """The image that was read is not as it should be.
+
+    Attributes:
+        image: The image's name, where several are read at a time; "" otherwise.
+    """
+
+    image = ""
 
 
 class NotSquashfsError(ImageError):

@@ -14,6 +14,7 @@ Not here: one image of all layers (packing).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -24,6 +25,7 @@ from typing import Literal, NamedTuple
 
 from pysquash.errors import LimitError, OptionError
 from pysquash.options import WriterOptions
+from pysquash.own_files import OwnFiles
 from pysquash.packing import OpenSource
 from pysquash.reader.entries import StoredContent
 from pysquash.reader.image import SquashfsImage
@@ -61,6 +63,7 @@ def pack_layers(
     xattrs: OverlayXattrs,
     options: WriterOptions,
     warnings: Warnings,
+    own_files: OwnFiles | None = None,
 ) -> LayerImages:
     """Write an image for each layer.
 
@@ -70,6 +73,7 @@ def pack_layers(
         xattrs: The name space of overlayfs's attributes.
         options: Every knob there is.
         warnings: Collects what was noteworthy.
+        own_files: Told of the folder, which may be in one that is a layer.
 
     Returns:
         The images.
@@ -86,10 +90,19 @@ def pack_layers(
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f"{target} is there already, and is not an empty folder")
-    place = target.absolute()
-    temporary = place.with_name(f".{place.name[:200]}.{secrets.token_hex(6)}.tmp")
-    temporary.mkdir()
+    place = Path(os.path.realpath(target))  # a symlink keeps pointing at the folder
+    temporary = place.with_name(f".{place.name[:50]}.{secrets.token_hex(6)}.tmp")
+    if not place.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, f"there is no folder {place.parent}", os.fspath(target))
     try:
+        temporary.mkdir()
+    except OSError as error:  # which names what nobody asked for
+        raise OSError(error.errno, error.strerror, os.fspath(target)) from None
+    own_files = own_files or OwnFiles()
+    try:
+        own_files.add(temporary.stat(), None)
+        if target.exists():
+            own_files.add(target.stat(), None)
         layering = _Layering(temporary, xattrs, options, warnings)
         names = [layering.add(number, opens).name for number, opens in enumerate(layers)]
         with contextlib.suppress(FileNotFoundError):

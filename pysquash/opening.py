@@ -13,15 +13,15 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pysquash.errors import OptionError
+from pysquash.errors import OptionError, OptionTypeError
 from pysquash.options import WriterOptions
+from pysquash.own_files import OwnFiles
 from pysquash.parts import Part, PartSource
 from pysquash.reading import OpenSource
 from pysquash.report import Warnings
 from pysquash.sources.base import Source
 from pysquash.sources.oci.registry_access import RegistryAccess
 from pysquash.sources.transport import OpenedSource, open_source
-from pysquash.writer.output import OutputTarget
 
 if TYPE_CHECKING:
     from pysquash.sources.oci.image import ContainerImage
@@ -42,8 +42,9 @@ class OpenedSources:
         self,
         sources: Iterable[str | Source | Part],
         held: ExitStack,
-        output: OutputTarget,
+        folder: str | None,
         *,
+        own_files: OwnFiles,
         platform: str | None,
         registries: RegistryAccess,
         options: WriterOptions,
@@ -53,21 +54,27 @@ class OpenedSources:
         Args:
             sources: Base first.
             held: Closes what is open.
-            output: Beside which there is room for what a part does not need.
+            folder: Where there is room for what a part does not need; None for the system's choice.
+            own_files: What is being written, and so cannot be read.
             platform: Which image of several is wanted.
             registries: How they are used.
             options: Every knob there is.
 
         Raises:
-            InputError: A container image is not there, or cannot be read.
+            InputError: A container image is not there, or cannot be read; a source is what is being written.
             OSError: It cannot be read.
         """
         self.layers: list[OpenSource] = []
         self.warnings = Warnings()
-        self._open_source = partial(open_source, warn=self.warnings, platform=platform, registries=registries)
+        self._open_source = partial(
+            open_source, warn=self.warnings, platform=platform, registries=registries, own_files=own_files
+        )
         self._images: list[ContainerImage] = []
         self._top_image: ContainerImage | None = None
-        folder = os.path.dirname(os.path.realpath(output)) if isinstance(output, str | os.PathLike) else None
+        if platform is not None:
+            from pysquash.sources.oci.platforms import Platform  # noqa: PLC0415
+
+            Platform.parse(platform)
         for source in sources:
             if not isinstance(source, Part):
                 opened = self._open(source, held, options)
@@ -79,6 +86,11 @@ class OpenedSources:
             name = os.fspath(whole) if isinstance(whole, str | os.PathLike) else whole.name
             make = partial(PartSource, opened.layers, source.paths, name=name, folder=folder)
             self.layers.append(partial(make, options=options, warn=self.warnings))
+        if platform is not None and not self._images:
+            text = f"platform {platform} has no effect: none of the sources is a container image"
+            if options.strict:
+                raise OptionError(text)
+            self.warnings(text)
 
     @property
     def digests_verified(self) -> tuple[str, ...]:
@@ -100,6 +112,8 @@ class OpenedSources:
 
     def _open(self, source: str | os.PathLike[str] | Source, held: ExitStack, options: WriterOptions) -> OpenedSource:
         if not isinstance(source, str | os.PathLike):
+            if isinstance(source, bytes) or not hasattr(source, "consumed_size"):
+                raise OptionTypeError(f"a source is a text, a path, a Part or a Source, not {source!r:.80}")
             return OpenedSource([partial(_same, source)])
         opened = self._open_source(os.fspath(source), options)
         if opened.image is not None:

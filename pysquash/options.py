@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pysquash.errors import OptionError
+from pysquash.errors import OptionError, OptionTypeError
 
 __all__ = ["DuplicatePolicy", "Limits", "ParentSymlinkPolicy", "WhiteoutPolicy", "WriterOptions"]
 
@@ -133,6 +133,11 @@ class WriterOptions:
         _one_of("whiteouts", self.whiteouts, ("apply", "keep"))
         _one_of("duplicates", self.duplicates, ("first", "last", "error"))
         _one_of("parent_symlinks", self.parent_symlinks, ("follow", "replace", "error"))
+        for name in ("fragments", "exports", "ignore_zeros", "strict", "lenient", "verify"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionTypeError(f"{name} must be True or False, not {getattr(self, name)!r:.80}")
+        if not isinstance(self.limits, Limits):
+            raise OptionTypeError(f"limits are a pysquash.Limits(...), not {self.limits!r:.80}")
         if self.strict and self.lenient:
             raise OptionError("strict and lenient contradict each other")
 

@@ -28,7 +28,7 @@ from pysquash.tree.node import Node
 from pysquash.tree.patterns import Patterns
 from pysquash.verification import Verification
 from pysquash.writer.image import ImageWriter
-from pysquash.writer.output import Output, OutputTarget
+from pysquash.writer.output import Output
 
 __all__ = ["Changes", "OpenSource", "pack"]
 
@@ -57,7 +57,7 @@ _NO_CHANGES = Changes()
 
 def pack(
     layers: Sequence[OpenSource],
-    output: OutputTarget,
+    target: Output,
     *,
     changes: Changes = _NO_CHANGES,
     options: WriterOptions,
@@ -68,21 +68,21 @@ def pack(
 
     Args:
         layers: Base first.
-        output: A path, which appears whole or not at all, or a seekable binary file.
+        target: Where to, open; it is kept when the image is whole, and discarding it otherwise is the caller's.
         changes: What is done to their tree.
         options: Every knob there is.
         progress: Called with (stage, done, total or None), or None.
         warnings: Collects what was noteworthy.
 
     Raises:
-        InputError: A layer is malformed, the layers do not make a tree, or a limit is exceeded; there is no output.
-        VerificationError: The image was to be verified, and is not what went in; there is no output.
+        InputError: A layer is malformed, the layers do not make a tree, or a limit is exceeded.
+        VerificationError: The image was to be verified, and is not what went in.
         OSError: A file cannot be read, or the output not be written.
     """
     layer_count, limit = len(layers) + (changes.over is not None), options.limits.layer_count
     if layer_count > limit:
         raise LimitError("the number of layers", layer_count, limit)
-    with Output(output) as target, ImageWriter(target, options) as image, closing(Spool(target.folder)) as spool:
+    with ImageWriter(target, options) as image, closing(Spool(target.folder)) as spool:
         started = time.perf_counter()
         verification = Verification(options)
         kept = KeptContents(changes.kept_names) if changes.kept_names else None

@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pysquash.errors import OptionError, SourceError, printable
+from pysquash.errors import OptionTypeError, SourceError, printable
 from pysquash.options import WriterOptions
 from pysquash.reading import LayerReader, OpenSource, Read
 from pysquash.sources.base import Source, Warn
@@ -43,7 +43,7 @@ class Part:
     def __post_init__(self) -> None:
         """Refuse a part of nothing, and a path where paths are wanted."""
         if isinstance(self.paths, str | bytes) or not self.paths:
-            raise OptionError(f"a part has a list of paths, not {self.paths!r}")
+            raise OptionTypeError(f"a part has a list of paths, not {self.paths!r}")
 
 
 class PartSource:

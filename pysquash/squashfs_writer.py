@@ -13,11 +13,13 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, Unpack
 
-from pysquash.errors import LimitError, OptionError
+from pysquash.arguments import checked_options
+from pysquash.errors import LimitError, OptionError, OptionTypeError
 from pysquash.options import WriterOptions
+from pysquash.own_files import OwnFiles
 from pysquash.report import Warnings
 from pysquash.sources.directory import DirectorySource
-from pysquash.sources.files import Attributes, Content, added_entry, added_file, image_path
+from pysquash.sources.files import Attributes, Content, added_entry, added_file, added_symlink, image_path
 from pysquash.tree.entry import Entry, Kind
 from pysquash.tree.merge import Merge
 from pysquash.verification import Verification
@@ -52,13 +54,15 @@ class SquashfsWriter:
 
         Raises:
             OSError: The output cannot be written.
+            OptionTypeError: An argument is of the wrong type.
         """
-        self._options = options or WriterOptions()
+        self._options = checked_options(options)
         self._warnings = Warnings()
         # A name that looks like a whiteout is a name like any other: there is no layer below.
         self._merge = Merge(dataclasses.replace(self._options, whiteouts="keep"), self._warnings)
         self._merge.begin_layer(source="", duplicates="error")
-        self._output = Output(output)
+        self._own_files = OwnFiles()
+        self._output = Output(output, self._own_files)
         try:
             self._image = ImageWriter(self._output, self._options)
         except BaseException:
@@ -83,7 +87,10 @@ class SquashfsWriter:
 
         Raises:
             OSError: The host's file cannot be read.
+            OptionError: It is the output.
         """
+        if not isinstance(content, str):
+            self._own_files.refuse(content)
         added = added_file(name, content, attributes, self._options)
         try:
             self._store(added.entry, added.read)
@@ -103,11 +110,7 @@ class SquashfsWriter:
             target: What it says, as it is: 1 to 4095 bytes.
             attributes: As for all `add_` methods; the mode is 0o777 unless given.
         """
-        raw = target.encode("utf-8", "surrogateescape") if isinstance(target, str) else target
-        limit = self._options.limits.target_size
-        if not 1 <= len(raw) <= limit:
-            raise LimitError("symlink target size", len(raw), limit, where=repr(name)[:120])
-        self._add(name, Kind.SYMLINK, {"mode": 0o777, **attributes}, target=raw)
+        self._put(added_symlink(name, target, attributes, self._options).entry)
 
     def add_hard_link(self, name: _Name, target: _Name) -> None:
         """Add another name of something that is, or will be, in the image and is no directory."""
@@ -124,6 +127,8 @@ class SquashfsWriter:
             attributes: As for all `add_` methods.
         """
         kinds = {"block": Kind.BLOCK_DEVICE, "character": Kind.CHARACTER_DEVICE}
+        if not isinstance(major, int) or not isinstance(minor, int):
+            raise OptionTypeError(f"a device has numbers, not {major!r:.80} and {minor!r:.80}")
         if kind not in kinds or not 0 <= major <= 0xFFF or not 0 <= minor <= 0xFFFFF:
             raise OptionError(f"a device is block or character, 0:0 to 4095:1048575, not {kind} {major}:{minor}")
         self._add(name, kinds[kind], attributes, device=(major, minor))
@@ -137,7 +142,7 @@ class SquashfsWriter:
         self._add(name, Kind.SOCKET, attributes)
 
     def add_tree(self, path: str | os.PathLike[str], name: _Name = "") -> None:
-        """Add a folder of the host with all that is in it, attributes included.
+        """Add a folder of the host with all that is in it, attributes included, but without the image being made.
 
         Args:
             path: The folder.
@@ -148,8 +153,15 @@ class SquashfsWriter:
             OSError: Something cannot be read.
         """
         prefix = image_path(name, self._options)
+        if not isinstance(path, str | bytes | os.PathLike):
+            raise OptionTypeError(f"a folder is given by its path, not {path!r:.80}")
         source = DirectorySource(
-            path, name=os.fsdecode(path), options=self._options, warn=self._warnings, prefix=prefix
+            path,
+            name=os.fsdecode(path),
+            options=self._options,
+            warn=self._warnings,
+            prefix=prefix,
+            own_files=self._own_files,
         )
         try:
             for entry in source:
@@ -172,8 +184,10 @@ class SquashfsWriter:
                 self._verification.verify(self._output, self._merge.root)
                 self._output.keep()
         finally:
-            self._image.close()
-            self._output.discard()
+            try:
+                self._image.close()
+            finally:
+                self._output.discard()
 
     def _store(self, entry: Entry, read: Callable[[int], bytes]) -> None:
         watched, content = self._verification.watch(entry.size, read, entry.segments)

@@ -1,8 +1,8 @@
 r"""Additions: what the options of `pysquash build` say that add to a tree, leave things out or change owners.
 
 In: DEST=SRC[,mode=,uid=,gid=] and the like. Out: what `pysquash.build` takes.
-Rules kept here: a comma belongs to the name unless an attribute follows it, and an "=" ends the first name; `\,` and
-`\=` are these characters wherever they stand.
+Rules kept here: a comma belongs to the name unless an attribute follows it, an "=" ends the first name, and digits
+behind a colon at the end of a directory's are its mode; `\,`, `\=` and `\:` are these characters wherever they stand.
 """
 
 from __future__ import annotations
@@ -17,29 +17,39 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from pysquash.additions import AddedDirectory
-from pysquash.errors import OptionError
+from pysquash.errors import InputError, OptionError
+from pysquash.options import WriterOptions
 from pysquash.parts import Part
-from pysquash.sources.files import AddedFile, AddedSymlink, Attributes, Content
+from pysquash.sources.files import AddedFile, AddedSymlink, Attributes, Content, image_path
 
 if TYPE_CHECKING:
     from pysquash.vm.owners import Owners
 
-__all__ = ["as_usage_error", "parse_directory", "parse_file", "parse_owners", "parse_parts", "parse_symlink"]
+__all__ = [
+    "as_usage_error",
+    "image_name",
+    "parse_directory",
+    "parse_file",
+    "parse_owners",
+    "parse_parts",
+    "parse_symlink",
+]
 
 _ATTRIBUTE = re.compile(r"(?<!\\),(mode|uid|gid)=([^,]*)\Z", re.DOTALL)
-_DIRECTORY_MODE = re.compile(r":([0-7]{3,4})\Z")
+_DIRECTORY_MODE = re.compile(r"(?<!\\):([0-9]+)\Z")
 _HIGHEST_ID = 0xFFFF_FFFF
 
 
 def parse_file(text: str) -> AddedFile:
     """Take DEST=SRC[,mode=OCTAL][,uid=N][,gid=N]."""
     name, path, attributes = _pair(text, "DEST=SRC")
-    return name, _content(Path(path)), attributes
+    return image_name(name), _content(Path(path)), attributes
 
 
 def parse_symlink(text: str) -> AddedSymlink:
     """Take DEST=TARGET[,uid=N][,gid=N]."""
-    return _pair(text, "DEST=TARGET")
+    name, target, attributes = _pair(text, "DEST=TARGET")
+    return image_name(name), target, attributes
 
 
 def parse_directory(text: str) -> AddedDirectory:
@@ -47,10 +57,22 @@ def parse_directory(text: str) -> AddedDirectory:
     rest, attributes = _split_attributes(text)
     mode = _DIRECTORY_MODE.search(rest)
     if mode is not None:
+        if not re.fullmatch("[0-7]{3,4}", mode[1]):
+            hint = f"{rest[: mode.start()]}\\:{mode[1]}"
+            raise click.BadParameter(f"{text!r}: mode {mode[1]} is not three or four octal digits; {hint} is a name")
         rest, attributes = rest[: mode.start()], {"mode": int(mode[1], 8), **attributes}
     if not rest:
         raise click.BadParameter(f"{text!r} is not DIR[:MODE]")
-    return _unescaped(rest), attributes
+    return image_name(_unescaped(rest)), attributes
+
+
+def image_name(text: str) -> str:
+    """Take a name in an image; it is not seen until the image is made, and then the option would not be named."""
+    try:
+        image_path(text, WriterOptions())
+    except InputError as error:
+        raise click.BadParameter(str(error)) from None
+    return text
 
 
 def parse_parts(pairs: Iterable[tuple[str, str]]) -> list[Part]:
@@ -114,7 +136,7 @@ def _split_attributes(text: str) -> tuple[str, Attributes]:
 
 
 def _unescaped(text: str) -> str:
-    return re.sub(r"\\([,=])", r"\1", text)
+    return re.sub(r"\\([,=:])", r"\1", text)
 
 
 def _content(path: Path) -> Content:

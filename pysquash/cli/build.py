@@ -9,19 +9,31 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pysquash.additions import AddedDirectory
 from pysquash.api import build as build_image
 from pysquash.api import build_layers
 from pysquash.cli.additions import (
     as_usage_error,
+    image_name,
     parse_directory,
     parse_file,
     parse_owners,
     parse_parts,
     parse_symlink,
 )
-from pysquash.cli.console import auth_files, byte_count, progress_bar, size_text, source_date_epoch, warn
+from pysquash.cli.console import (
+    auth_files,
+    byte_count,
+    output_path,
+    progress_bar,
+    size_text,
+    source_date_epoch,
+    tell,
+    warn,
+)
 from pysquash.options import WriterOptions
 from pysquash.report import Report
+from pysquash.sources.files import AddedFile, AddedSymlink
 from pysquash.tree.patterns import Patterns
 
 if TYPE_CHECKING:
@@ -31,13 +43,19 @@ if TYPE_CHECKING:
 __all__ = ["build"]
 
 
-@click.command()
+@click.command(short_help="Pack layers into one SquashFS image.")
 @click.argument("sources", nargs=-1, metavar="SOURCE...")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The image to write.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, readable=False),
+    callback=output_path,
+    help="The image to write: a file.",
+)
 @click.option(
     "--layers",
     "layers_folder",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Write an image for each layer into this folder instead, for stacking with overlayfs.",
 )
 @click.option(
@@ -49,21 +67,50 @@ __all__ = ["build"]
     "--part",
     "parts",
     multiple=True,
-    nargs=2,
+    type=(str, image_name),
     metavar="SOURCE PATH",
     help="Put what SOURCE has at PATH over the others.",
 )
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave it out: *.pyc, usr/share/doc, test/.")
 @click.option(
-    "--file", "files", multiple=True, metavar="DEST=SRC[,mode=,uid=,gid=]", help="Put the file SRC over all sources."
+    "--file",
+    "files",
+    multiple=True,
+    type=parse_file,
+    metavar="DEST=SRC[,mode=,uid=,gid=]",
+    help="Put the file SRC over all sources.",
 )
 @click.option(
-    "--default-file", "default_files", multiple=True, metavar="DEST=SRC[,...]", help="Put it where there is nothing."
+    "--default-file",
+    "default_files",
+    multiple=True,
+    type=parse_file,
+    metavar="DEST=SRC[,...]",
+    help="Put it where there is nothing.",
 )
-@click.option("--symlink", "symlinks", multiple=True, metavar="DEST=TARGET", help="Put a symlink over all sources.")
-@click.option("--mkdir", "directories", multiple=True, metavar="DIR[:MODE]", help="Make a directory, if there is none.")
+@click.option(
+    "--symlink",
+    "symlinks",
+    multiple=True,
+    type=parse_symlink,
+    metavar="DEST=TARGET",
+    help="Put a symlink over all sources.",
+)
+@click.option(
+    "--mkdir",
+    "directories",
+    multiple=True,
+    type=parse_directory,
+    metavar="DIR[:MODE]",
+    help="Make a directory, if there is none.",
+)
 @click.option("--vm", is_flag=True, help="Add mount points and small files that a virtual machine needs.")
-@click.option("--config-out", type=click.Path(path_type=Path), help="Write there how the container image is to be run.")
+@click.option(
+    "--config-out",
+    type=click.Path(path_type=Path, readable=False),
+    callback=output_path,
+    help="Write there how the container image is to be run.",
+)
 @click.option("--config-in-image", metavar="PATH", help="Put that into the image.")
 @click.option(
     "--config-format", type=click.Choice(["json", "oci", "fly", "thi"]), help="In which shape; json by default."
@@ -74,8 +121,12 @@ __all__ = ["build"]
 @click.option("--map-groups", multiple=True, metavar="FROM:TO:COUNT", help="The same with groups.")
 @click.option("--owner", metavar="UID:GID", help="Give all of it to one owner: 0:0.")
 @click.option("--platform", metavar="OS/ARCH", help="Which image of several; Linux on this machine by default.")
-@click.option("--authfile", type=click.Path(path_type=Path), help="Where logins for registries are.")
-@click.option("--blob-cache", type=click.Path(path_type=Path), help="A directory to keep what comes from registries.")
+@click.option("--authfile", type=click.Path(path_type=Path, readable=False), help="Where logins for registries are.")
+@click.option(
+    "--blob-cache",
+    type=click.Path(path_type=Path, readable=False),
+    help="A directory to keep what comes from registries.",
+)
 @click.option(
     "-c", "--compressor", type=click.Choice(["zstd", "gzip", "xz", "none"]), default="zstd", show_default=True
 )
@@ -120,10 +171,10 @@ def build(
     overlay_xattrs: OverlayXattrs | None,
     parts: tuple[tuple[str, str], ...],
     exclude: tuple[str, ...],
-    files: tuple[str, ...],
-    default_files: tuple[str, ...],
-    symlinks: tuple[str, ...],
-    directories: tuple[str, ...],
+    files: tuple[AddedFile, ...],
+    default_files: tuple[AddedFile, ...],
+    symlinks: tuple[AddedSymlink, ...],
+    directories: tuple[AddedDirectory, ...],
     vm: bool,
     config_out: Path | None,
     config_in_image: str | None,
@@ -154,9 +205,7 @@ def build(
         **options, level=_level(compressor_options), fragments=not no_fragments, source_date_epoch=source_date_epoch()
     )
     if layers_folder is not None:
-        on_one_tree = [exclude, files, default_files, symlinks, directories, map_users, map_groups]
-        if output or vm or owner or config_out or config_in_image or as_json or any(on_one_tree):
-            raise click.UsageError("--layers goes with nothing that is done to one tree: make it another layer")
+        _refuse_with_layers(click.get_current_context())
         images = build_layers(
             [*sources, *parse_parts(parts)],
             layers_folder,
@@ -169,8 +218,10 @@ def build(
         if not quiet:
             _tell_layers(images)
         return
-    if output is None or overlay_xattrs is not None:
-        raise click.UsageError("--output is needed, or --layers, and --overlay-xattrs goes with that")
+    if overlay_xattrs is not None:
+        raise click.UsageError("--overlay-xattrs is for the images that --layers writes, and there is no --layers")
+    if output is None:
+        raise click.UsageError("where the image goes is missing: name it with --output FILE")
     config = None
     with as_usage_error():
         Patterns(exclude)
@@ -182,10 +233,10 @@ def build(
         report = build_image(
             [*sources, *parse_parts(parts)],
             output,
-            files=[parse_file(text) for text in files],
-            default_files=[parse_file(text) for text in default_files],
-            symlinks=[parse_symlink(text) for text in symlinks],
-            directories=[parse_directory(text) for text in directories],
+            files=files,
+            default_files=default_files,
+            symlinks=symlinks,
+            directories=directories,
             vm=vm,
             config=config,
             exclude=exclude,
@@ -201,7 +252,7 @@ def build(
             warn(line)
         if report.warning_count > len(report.warnings):
             warn(f"and {report.warning_count - len(report.warnings)} more")
-        click.echo(_summary(report, output), err=True)
+        tell(_summary(report, output))
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(report)))
 
@@ -212,7 +263,30 @@ def _tell_layers(images: LayerImages) -> None:
     paths = images.paths
     total = size_text(sum(path.stat().st_size for path in paths))
     lower = ":".join(path.stem for path in reversed(paths))
-    click.echo(f"{paths[0].parent}: {len(paths)} images, {total}; mounted, lowerdir={lower}", err=True)
+    count = "1 image" if len(paths) == 1 else f"{len(paths)} images"
+    tell(f"{paths[0].parent}: {count}, {total}; mounted, lowerdir={lower}")
+
+
+def _refuse_with_layers(context: click.Context) -> None:
+    """Name the first option that does not go with --layers."""
+    for parameter in context.command.params:
+        why = _NOT_WITH_LAYERS.get(parameter.name or "")
+        if why is not None and context.params.get(parameter.name or ""):
+            raise click.UsageError(f"{max(parameter.opts, key=len)} does not go with --layers: {why}")
+
+
+_ONE_TREE = "it changes one tree of all layers; put what it does into one more layer, such as dir:FOLDER"
+_NOT_WITH_LAYERS = {
+    "output": "images go either into one file or into a folder",
+    "as_json": "its report is about one image",
+    "config_out": "there is no one image that a configuration could be beside",
+    "config_format": "no configuration is written",
+    "exclude": "it changes one tree of all layers; leave it out of the layers themselves",
+    "map_users": "it changes one tree of all layers; change owners in the layers themselves",
+    "map_groups": "it changes one tree of all layers; change owners in the layers themselves",
+    "owner": "it changes one tree of all layers; change owners in the layers themselves",
+    **dict.fromkeys(("files", "default_files", "symlinks", "directories", "vm", "config_in_image"), _ONE_TREE),
+}
 
 
 def _level(texts: tuple[str, ...]) -> int | None:

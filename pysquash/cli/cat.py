@@ -6,17 +6,18 @@ import sys
 
 import click
 
+from pysquash.cli.console import image_errors
 from pysquash.reader.image import SquashfsImage
 
 __all__ = ["cat"]
 
 
-@click.command()
-@click.argument("image", type=click.Path(exists=True, dir_okay=False))
+@click.command(short_help="Write files of an image to standard output.")
+@click.argument("image", type=click.Path(readable=False))
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 def cat(image: str, paths: tuple[str, ...]) -> None:
     """Write the files at each PATH in IMAGE to standard output, one after the other."""
-    with SquashfsImage(image) as opened:
+    with image_errors(image), SquashfsImage(image) as opened:
         for path in paths:
             for block in (opened / path).blocks():
                 sys.stdout.buffer.write(block)

@@ -7,6 +7,7 @@ import json
 
 import click
 
+from pysquash.cli.console import image_errors, tell
 from pysquash.errors import printable
 from pysquash.fsck.check import check as check_image
 from pysquash.fsck.findings import Finding
@@ -14,24 +15,26 @@ from pysquash.fsck.findings import Finding
 __all__ = ["check"]
 
 
-@click.command()
+@click.command(short_help="Say what is wrong with an image, if anything is.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as a JSON list.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing where nothing is found.")
-@click.argument("image", type=click.Path(exists=True, dir_okay=False))
+@click.argument("image", type=click.Path(readable=False))
 def check(image: str, as_json: bool, quiet: bool) -> int:
-    """Check every byte and every attribute of IMAGE; exit with 1 if anything is wrong.
+    """Check that IMAGE keeps every rule of the format and can be read to the last byte; exit with 1 if not.
 
     Each line says where, what is there, which rule of the format that breaks, and who would refuse to read it: the
-    kernel, unsquashfs, both or nobody.
+    kernel, unsquashfs, both or nobody. SquashFS has no checksums: content that was changed and still decompresses is
+    not found.
     """
-    findings = check_image(image)
+    with image_errors(image):
+        findings = check_image(image)
     if as_json:
         click.echo(json.dumps(list(map(_plain, findings))))
     else:
         for finding in findings:
             click.echo(str(finding))
     if not quiet and not findings:
-        click.echo(f"{image}: nothing is wrong", err=True)
+        tell(f"{image}: nothing is wrong")
     return 1 if findings else 0
 
 

@@ -1,17 +1,20 @@
 """Console: what commands say on standard error, how they end, and what they take from the environment.
 
-Rules kept here: data goes to standard output and talk to standard error; an error is one line; Ctrl-C and SIGTERM
-unwind the stack, so that nothing half-written stays; NO_COLOR and SOURCE_DATE_EPOCH are respected, and the variables
-that say where logins for registries are.
+Rules kept here: data goes to standard output and talk to standard error; an error is one line, whatever characters
+names have; Ctrl-C and SIGTERM unwind the stack, so that nothing half-written stays; NO_COLOR and SOURCE_DATE_EPOCH are
+respected, and the variables that say where logins for registries are.
+Exit codes: 0 done; 1 failed, or findings; 2 wrong usage; 130 interrupted; 143 terminated.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -19,10 +22,21 @@ from typing import NoReturn
 
 import click
 
-from pysquash.errors import SquashfsError
+from pysquash.errors import ImageError, OptionError, SquashfsError, printable
 from pysquash.report import Progress
 
-__all__ = ["auth_files", "byte_count", "guarded", "progress_bar", "size_text", "source_date_epoch", "warn"]
+__all__ = [
+    "auth_files",
+    "byte_count",
+    "guarded",
+    "image_errors",
+    "output_path",
+    "progress_bar",
+    "size_text",
+    "source_date_epoch",
+    "tell",
+    "warn",
+]
 
 
 _SWITCH_SECONDS = 0.0005
@@ -40,6 +54,7 @@ def guarded(command: click.Command) -> NoReturn:
     sys.setswitchinterval(_SWITCH_SECONDS)
     with contextlib.suppress(ValueError, AttributeError):  # not the main thread, or no such signal here
         signal.signal(signal.SIGTERM, _raise_terminated)
+    sys.unraisablehook = _deliver_again
     try:
         code = command.main(standalone_mode=False)
         # What click or the system holds back of our output must fail here, not at interpreter exit.
@@ -57,14 +72,48 @@ def guarded(command: click.Command) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except SquashfsError as error:
-        _fail(str(error), 1)
+        _fail(str(error), 2 if isinstance(error, OptionError) else 1)
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+        _fail(f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else str(error), 1)
+
+
+def tell(line: str) -> None:
+    """Print a line on standard error: one, whatever is in it."""
+    click.echo(printable(line.encode("utf-8", "surrogateescape")), err=True)
 
 
 def warn(line: str) -> None:
     """Print a warning."""
-    click.echo(f"pysquash: warning: {line}", err=True)
+    tell(f"pysquash: warning: {line}")
+
+
+@contextlib.contextmanager
+def image_errors(image: str = "") -> Iterator[None]:
+    """Have errors about an image begin with its name.
+
+    Args:
+        image: The name; where there are several, the errors have to say which.
+    """
+    try:
+        yield
+    except ImageError as error:
+        raise _NamedImageError(f"{error.image or image}: {error}") from error
+
+
+class _NamedImageError(ImageError):
+    """An error that says of which image."""
+
+
+def output_path(_context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Take the name of an output that must be a file; a callback for click's options.
+
+    Raises:
+        click.BadParameter: It stands for standard output.
+    """
+    if path is not None and str(path) == "-":
+        text = "this is written back and forth, which standard output cannot be: name a file (./- for one called -)"
+        raise click.BadParameter(text, param=parameter)
+    return path
 
 
 def source_date_epoch() -> int:
@@ -86,12 +135,12 @@ def auth_files(chosen: Path | None) -> list[Path]:
         chosen: The file that the user named; None for $REGISTRY_AUTH_FILE, or else podman's and docker's own.
 
     Raises:
-        click.UsageError: The file that was named is not there.
+        FileNotFoundError: The file that was named is not there.
     """
     named = chosen or _path_from("REGISTRY_AUTH_FILE")
     if named is not None:
         if not named.exists():
-            raise click.UsageError(f"there is no file {named}, which is to have the logins")
+            raise FileNotFoundError(errno.ENOENT, "there is no such file, which is to have the logins", str(named))
         return [named]
     runtime, config = _path_from("XDG_RUNTIME_DIR"), _path_from("XDG_CONFIG_HOME") or Path.home() / ".config"
     docker = _path_from("DOCKER_CONFIG") or Path.home() / ".docker"
@@ -160,6 +209,21 @@ def _raise_terminated(_number: int, _frame: FrameType | None) -> NoReturn:
     raise Terminated
 
 
+def _deliver_again(lost: sys.UnraisableHookArgs) -> None:
+    """Send a signal once more, where it arrived in a finalizer, which loses what it raises."""
+    number = {KeyboardInterrupt: signal.SIGINT, Terminated: signal.SIGTERM}.get(lost.exc_type)
+    if number is None:
+        sys.__unraisablehook__(lost)
+        return
+    # A moment later, when we are out of the finalizer and of this; to the main thread, which may be waiting.
+    if hasattr(signal, "pthread_kill"):
+        timer = threading.Timer(0.01, signal.pthread_kill, [threading.main_thread().ident, number])
+    else:
+        timer = threading.Timer(0.01, signal.raise_signal, [number])
+    timer.daemon = True
+    timer.start()
+
+
 def _fail(line: str, code: int) -> NoReturn:
-    click.echo(f"pysquash: {line}", err=True)
+    tell(f"pysquash: {line}")
     sys.exit(code)

@@ -7,18 +7,18 @@ import time
 
 import click
 
-from pysquash.cli.console import size_text
+from pysquash.cli.console import image_errors, size_text
 from pysquash.reader.image import SquashfsImage
 
 __all__ = ["info"]
 
 
-@click.command()
+@click.command(short_help="Show what an image is: compressor, sizes, counts.")
 @click.option("--json", "as_json", is_flag=True, help="Print the superblock's fields as JSON.")
-@click.argument("image", type=click.Path(exists=True, dir_okay=False))
+@click.argument("image", type=click.Path(readable=False))
 def info(image: str, as_json: bool) -> None:
     """Show what IMAGE is: compressor, sizes, counts, flags."""
-    with SquashfsImage(image) as opened:
+    with image_errors(image), SquashfsImage(image) as opened:
         superblock = opened.superblock
         if as_json:
             click.echo(json.dumps({**superblock._asdict(), "compressor_name": opened.compressor_name}))

@@ -9,21 +9,22 @@ from functools import lru_cache
 
 import click
 
+from pysquash.cli.console import image_errors
 from pysquash.errors import printable
 from pysquash.reader.image import ImagePath, SquashfsImage
 
 __all__ = ["ls"]
 
 
-@click.command()
+@click.command(short_help="List the names in an image.")
 @click.option(
     "-l", "--long", "is_long", is_flag=True, help="With mode, links, owner, size and time, as `ls -l` has them."
 )
-@click.argument("image", type=click.Path(exists=True, dir_okay=False))
+@click.argument("image", type=click.Path(readable=False))
 @click.argument("path", default="")
 def ls(image: str, path: str, is_long: bool) -> None:
     """List IMAGE, all of it or what is at PATH and below."""
-    with SquashfsImage(image) as opened:
+    with image_errors(image), SquashfsImage(image) as opened:
         for here in (opened / path).walk():
             # Not click.echo, which flushes after each line.
             sys.stdout.write(f"{_line(here) if is_long else printable(here.path)}\n")

@@ -7,18 +7,19 @@ import time
 
 import click
 
+from pysquash.cli.console import image_errors
 from pysquash.errors import printable
 from pysquash.reader.image import SquashfsImage
 
 __all__ = ["stat"]
 
 
-@click.command()
-@click.argument("image", type=click.Path(exists=True, dir_okay=False))
+@click.command(short_help="Show all attributes of one path in an image.")
+@click.argument("image", type=click.Path(readable=False))
 @click.argument("path")
 def stat(image: str, path: str) -> None:
     """Show the attributes of PATH in IMAGE, a symlink's own and not those of where it leads."""
-    with SquashfsImage(image) as opened:
+    with image_errors(image), SquashfsImage(image) as opened:
         here = opened / path
         status, inode = here.stat(), here.inode
         rows = {

@@ -22,7 +22,7 @@ import zstandard
 
 from pysquash.compression.ahead import Ahead
 from pysquash.compression.zstd_frames import FrameScanner
-from pysquash.errors import LimitError, SourceError
+from pysquash.errors import LimitError, OptionTypeError, SourceError
 from pysquash.options import Limits
 
 _zlib_like: Any
@@ -42,11 +42,15 @@ Layer = (
 )
 """What a caller may give for a layer."""
 
+_LAYER_KINDS = "a layer is a path, a binary file, an iterable of bytes, or a callable that returns one of these"
+
 _READ_SIZE = 1 << 20
 """Bytes asked of a file at a time."""
 
 _UNPACKED_SIZE = 256 << 10
 """Bytes asked of a decompressor at a time: few enough to stay in a core's cache until they are parsed."""
+
+_HEAD_SIZE = 512
 
 _XZ_MEMORY_LIMIT = 256 << 20
 """A decoder for the largest preset, -9, takes 65 MiB; `xz --lzma2=dict=128MiB` is still read."""
@@ -74,6 +78,7 @@ class LayerStream:
         unpacked_size: Plain bytes given out so far.
         total_size: Bytes that the caller's file has in all, or None where that cannot be known.
         is_compressed: Whether its plain bytes are others than those that it has.
+        head: The first plain bytes, up to 512, once there are any.
     """
 
     def __init__(self, layer: Layer, *, name: str, limits: Limits, checks: StreamChecks | None = None) -> None:
@@ -87,10 +92,12 @@ class LayerStream:
 
         Raises:
             OSError: The file cannot be opened or read.
+            OptionTypeError: The layer is none of these.
         """
         self.consumed_size = 0
         self.unpacked_size = 0
         self.total_size: int | None = None
+        self.head = b""
         self._name = name
         self._limits = limits
         self._own_file: BinaryIO | None = None
@@ -131,6 +138,8 @@ class LayerStream:
             LimitError: There is more than a limit allows.
         """
         chunk = next(self._chunks)
+        if not self.unpacked_size:
+            self.head = chunk[:_HEAD_SIZE]
         self.unpacked_size += len(chunk)
         limits = self._limits
         if self.unpacked_size > limits.layer_size:
@@ -157,15 +166,22 @@ class LayerStream:
             size = os.fstat(layer.fileno()).st_size
             self.total_size = size or None  # a pipe or device says 0
         if isinstance(layer, bytes | bytearray | memoryview):
-            raise TypeError("a layer is a path, a file, an iterable of bytes or a callable, not bytes: use io.BytesIO")
+            raise OptionTypeError(f"{_LAYER_KINDS}, not bytes: use io.BytesIO")
+        if not hasattr(layer, "read") and not isinstance(layer, Iterable):
+            raise OptionTypeError(f"{_LAYER_KINDS}, not {layer!r:.80}")
         return self._counted(cast(Any, layer))
 
     def _counted(self, layer: Any) -> Iterator[bytes]:
         chunks = iter(partial(layer.read, _READ_SIZE), b"") if hasattr(layer, "read") else layer
         for chunk in chunks:
+            if not isinstance(chunk, bytes):
+                if not isinstance(chunk, bytearray | memoryview):
+                    text = "text: open the file with 'rb'" if isinstance(chunk, str) else f"{chunk!r:.80}"
+                    raise OptionTypeError(f"{self._name}: a layer gives bytes, not {text}")
+                chunk = bytes(chunk)  # noqa: PLW2901
             if chunk:
                 self.consumed_size += len(chunk)
-                yield chunk if isinstance(chunk, bytes) else bytes(chunk)
+                yield chunk
 
 
 def _chain(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

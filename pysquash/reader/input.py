@@ -12,7 +12,7 @@ import os
 import threading
 from typing import BinaryIO
 
-from pysquash.errors import CorruptImageError, OptionError
+from pysquash.errors import CorruptImageError, OptionError, OptionTypeError
 from pysquash.format.rules import Rule
 
 __all__ = ["Input", "InputTarget"]
@@ -37,8 +37,14 @@ class Input:
         Raises:
             OSError: The file cannot be opened, or has no positions.
             OptionError: The offset is below 0.
+            OptionTypeError: The target is neither.
         """
-        if offset < 0:
+        if isinstance(target, io.TextIOBase | bytes) or not (
+            isinstance(target, str | os.PathLike) or hasattr(target, "seek")
+        ):
+            hint = ": put bytes into io.BytesIO, and open files with 'rb'"
+            raise OptionTypeError(f"an image is a path or a seekable binary file, not {type(target).__name__}{hint}")
+        if not isinstance(offset, int) or offset < 0:
             raise OptionError(f"an image's offset must be 0 or more, not {offset}")
         self._offset = offset
         self._lock = threading.Lock()

@@ -3,8 +3,8 @@
 In: a folder. Out: a `Source`: entries in a fixed order, a directory before what is in it, names sorted by their bytes.
 Rules kept here: no symlink is ever followed; what is opened is what was looked at, or it is an error; a file that
 becomes shorter while it is read is an error, one that changes otherwise is a warning; further names of an inode are
-hard links. Like mksquashfs it walks into other file systems. Extended attributes and holes are taken on Linux;
-owners, device numbers and link counts wherever the host has them.
+hard links; what is being written is left out. Like mksquashfs it walks into other file systems. Extended attributes
+and holes are taken on Linux; owners, device numbers and link counts wherever the host has them.
 Not here: which names an image can hold besides (tree/merge), what becomes of holes (writer/data).
 """
 
@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pysquash.errors import LimitError, SourceError, UnsupportedEntryError, printable
 from pysquash.format.constants import XATTR_PREFIXES
 from pysquash.options import WriterOptions
+from pysquash.own_files import OwnFiles
 from pysquash.sources.base import Warn
 from pysquash.sources.path_limits import check_path_limits
 from pysquash.tree.entry import HIGHEST_MTIME, Entry, Kind, Segment, Xattrs
@@ -83,6 +84,7 @@ class DirectorySource:
         options: WriterOptions,
         warn: Warn,
         prefix: bytes = b"",
+        own_files: OwnFiles | None = None,
     ) -> None:
         """Take a folder; it is opened when the entries are asked for.
 
@@ -92,6 +94,7 @@ class DirectorySource:
             options: strict and limits are kept here.
             warn: Takes what is noteworthy and no error.
             prefix: Where in the image the folder goes; b"" for the root.
+            own_files: What is being written, and so is left out if it is in the folder.
         """
         self.name = name
         self.consumed_size = 0
@@ -100,6 +103,7 @@ class DirectorySource:
         self._limits = options.limits
         self._warn = warn
         self._prefix = prefix
+        self._own_files = own_files or OwnFiles()
         self._folders: list[_Folder] = []
         self._first_names: dict[tuple[int, int], tuple[bytes, int]] = {}  # of inodes with names still to come
         self._file: int | None = None
@@ -127,9 +131,12 @@ class DirectorySource:
             UnsupportedEntryError: A device number does not fit into an image.
             LimitError: A name or a path is longer than its limit.
         """
-        descriptor = os.open(self._host_path, _OPEN_DIRECTORY) if _HAS_DESCRIPTORS else None
-        status = os.fstat(descriptor) if descriptor is not None else os.stat(self._host_path)
-        folder = _Folder(self._prefix, self._host_path, descriptor)
+        try:
+            descriptor = os.open(self._host_path, _OPEN_DIRECTORY) if _HAS_DESCRIPTORS else None
+            status = os.fstat(descriptor) if descriptor is not None else os.stat(self._host_path)
+            folder = _Folder(self._prefix, self._host_path, descriptor)
+        except OSError as error:
+            raise _named(error, self._host_path) from error
         self._folders.append(folder)
         yield self._described(self._prefix, status, folder, None)
         while self._folders:
@@ -138,8 +145,13 @@ class DirectorySource:
                 self._folders.pop().close()
                 continue
             name = folder.left.pop()
-            yield self._visited(folder, name)
-            self._finish_file()
+            try:
+                entry = self._visited(folder, name)
+            except OSError as error:  # relative to a descriptor, it has the last component or none
+                raise _named(error, os.path.join(folder.host_path, name)) from error
+            if entry is not None:
+                yield entry
+                self._finish_file()
 
     def read(self, size: int) -> bytes:
         """Give the next bytes of the content of the entry yielded last, without holes."""
@@ -158,12 +170,17 @@ class DirectorySource:
 
     # --- one name --------------------------------------------------------------------------------------------------
 
-    def _visited(self, folder: _Folder, name: bytes) -> Entry:
+    def _visited(self, folder: _Folder, name: bytes) -> Entry | None:
+        """Look at a name; None for what is being written."""
         path = folder.path + b"/" + name if folder.path else name
         depth = path.count(b"/") + 1
         check_path_limits(path, len(name), depth, self._limits, source=self.name)
         target = folder.name_for(name)
         status = os.stat(target, dir_fd=folder.descriptor, follow_symlinks=False)
+        if self._own_files.holds(status):
+            if self._own_files.name(status) is not None:
+                self._notice(path, "is the output, and is left out")
+            return None
         if stat.S_ISDIR(status.st_mode):
             descriptor = None
             if folder.descriptor is not None:
@@ -314,6 +331,11 @@ class DirectorySource:
         if self._options.strict:
             raise SourceError(text, source=self.name, entry=path)
         self._warn(f"{self.name}: {printable(path)}: {text}")
+
+
+def _named(error: OSError, path: bytes) -> OSError:
+    """Give an error of the system the whole path, as text."""
+    return OSError(error.errno, error.strerror, os.fsdecode(path))
 
 
 def _stored_segments(file: int, size: int) -> list[Segment] | None:

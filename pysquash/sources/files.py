@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO, NamedTuple, TypedDict, cast
 
-from pysquash.errors import LimitError, OptionError, SourceError, printable
+from pysquash.errors import LimitError, OptionError, OptionTypeError, SourceError, printable
 from pysquash.options import WriterOptions
 from pysquash.sources.path_limits import check_path_limits
 from pysquash.tree.entry import Entry, Kind, Xattrs
@@ -102,7 +102,7 @@ def image_path(name: str | bytes, options: WriterOptions) -> bytes:
         SourceError: The name has a ".." or a NUL.
         LimitError: The name or a component of it is too long, or it has too many components.
     """
-    raw = name.encode("utf-8", "surrogateescape") if isinstance(name, str) else bytes(name)
+    raw = _raw(name, "a name in an image")
     components = [part for part in raw.split(b"/") if part not in (b"", b".")]
     if b".." in components or b"\0" in raw:
         raise SourceError("a name in an image has no '..' and no NUL", entry=raw)
@@ -158,6 +158,9 @@ def added_file(name: str | bytes, content: Content, attributes: Attributes, opti
         size = status.st_size
         attributes = cast(Attributes, {"mode": status.st_mode & 0o7777, **attributes})
     else:
+        if isinstance(content, io.TextIOBase) or not hasattr(content, "seek"):
+            kind = "a file of text: open it with 'rb'" if hasattr(content, "read") else f"{content!r:.80}"
+            raise OptionTypeError(f"the content of {name!r:.80} is bytes, pathlib.Path or a binary file, not {kind}")
         file = content
         start = file.tell()
         size = file.seek(0, io.SEEK_END) - start
@@ -174,7 +177,7 @@ def added_symlink(name: str | bytes, target: str | bytes, attributes: Attributes
         OptionError: An attribute is of no use.
     """
     path = image_path(name, options)
-    raw = target.encode("utf-8", "surrogateescape") if isinstance(target, str) else target
+    raw = _raw(target, "a symlink's target")
     limit = options.limits.target_size
     if not path:
         raise SourceError("a symlink needs a name", entry=b"")
@@ -228,6 +231,16 @@ class FilesSource:
         self._current.close()
 
 
+def _raw(text: object, what: str) -> bytes:
+    if isinstance(text, str):
+        return text.encode("utf-8", "surrogateescape")
+    if isinstance(text, bytes | bytearray | memoryview):
+        return bytes(text)
+    if isinstance(text, os.PathLike):
+        return os.fsencode(text)
+    raise OptionTypeError(f"{what} is text or bytes, not {text!r:.80}")
+
+
 def _checked(field: str, value: int, highest: int) -> int:
     if not isinstance(value, int) or not 0 <= value <= highest:
         raise OptionError(f"{field} must be 0 to {highest}, not {value!r}")
@@ -236,8 +249,12 @@ def _checked(field: str, value: int, highest: int) -> int:
 
 def _xattrs(xattrs: Mapping[str, bytes], options: WriterOptions) -> Xattrs:
     rows = []
+    if not isinstance(xattrs, Mapping):
+        raise OptionTypeError(f"xattrs are names and values, as {{'user.a': b'1'}}, not {xattrs!r:.80}")
     for name, value in xattrs.items():
-        raw, limit = name.encode("utf-8", "surrogateescape"), options.limits.xattr_value_size
+        raw, limit = _raw(name, "an xattr's name"), options.limits.xattr_value_size
+        if not isinstance(value, bytes | bytearray | memoryview):
+            raise OptionTypeError(f"xattr {name!r}: the value is bytes, not {value!r:.80}")
         if not raw.startswith((b"user.", b"trusted.", b"security.")) or raw.endswith(b".") or len(raw) > 255:
             raise OptionError(f"xattr {name!r}: names are user., trusted. or security. and more, at most 255 bytes")
         if len(value) > limit:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from pysquash.errors import OptionError
+from pysquash.errors import OptionError, OptionTypeError
 
 __all__ = ["Patterns"]
 
@@ -30,6 +30,8 @@ class Patterns:
         directories: list[bytes] = []
         tells: list[bytes] = []
         for text in globs:
+            if not isinstance(text, str):
+                raise OptionTypeError(f"a pattern is text, not {text!r:.80}")
             names = _names(text)
             expression = _path_expression(names, is_anchored="/" in text.rstrip("/"), text=text)
             (directories if text.endswith("/") else everything).append(expression)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pysquash.errors import MergeError, OptionError
+from pysquash.errors import MergeError, OptionError, OptionTypeError
 from pysquash.merged_tree import MergedTree
 from pysquash.sources.files import Attributes
 from pysquash.tree.node import Node
@@ -56,6 +56,8 @@ class Owners:
         if self.everything is not None:
             if self.users or self.groups:
                 raise OptionError("owners are mapped, or are the same for everything")
+            if not isinstance(self.everything, tuple | list):
+                raise OptionTypeError(f"an owner is (uid, gid), not {self.everything!r:.80}")
             if len(self.everything) != 2 or not all(_is_id(each) for each in self.everything):
                 raise OptionError(f"an owner is (uid, gid), each 0 to 4294967295, not {self.everything!r}")
 

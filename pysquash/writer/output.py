@@ -3,7 +3,7 @@
 In: a path, or a seekable binary file that the caller owns. Out: an `Output` with a position counted from the image's
 start.
 Rules kept here: a path gets a temporary file beside it, which is synced and renamed at the end, and removed on any
-error.
+error; what such a renaming would destroy, as a device, is refused.
 Not here: signals (cli); what is written (image).
 """
 
@@ -13,12 +13,14 @@ import contextlib
 import errno
 import io
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, NoReturn, Self
 
-from pysquash.errors import OptionError
+from pysquash.errors import OptionError, OptionTypeError
+from pysquash.own_files import OwnFiles
 
 __all__ = ["Output", "OutputTarget"]
 
@@ -32,28 +34,48 @@ class Output:
         position: The next byte to be written, from the image's start.
     """
 
-    def __init__(self, target: OutputTarget) -> None:
+    def __init__(self, target: OutputTarget, own_files: OwnFiles | None = None) -> None:
         """Open a temporary file beside the target, or take the caller's file from where it stands.
+
+        Args:
+            target: A path, or a seekable binary file.
+            own_files: Told of the temporary file, and of what has the target's name already.
 
         Raises:
             OSError: The folder is missing or not writable, or the target is a directory.
-            OptionError: The file object cannot seek.
+            OptionError: The target is a device, a pipe or a socket, or a file object that cannot seek, or neither.
+            OptionTypeError: It is a file of text, or something else altogether.
         """
+        own_files = own_files or OwnFiles()
         self.position = 0
         self._is_kept = False
+        self._is_written = False
+        self._name: str | None = None
         self._sync: _Sync | None = None
         self._path: str | None = None
         self._temporary_path: str | None = None
         if isinstance(target, str | os.PathLike):
-            self._path = os.path.realpath(target)  # a symlink keeps pointing at the image
-            self._file, self._temporary_path = _temporary_file(self._path)
+            name = os.fspath(target)
+            status = _checked_status(name)
+            self._name = name
+            self._path = os.path.realpath(name)  # a symlink keeps pointing at the image
+            self._file, self._temporary_path = _temporary_file(self._path, name)
             self._base = 0
+            own_files.add(os.fstat(self._file.fileno()), None)
+            if status is not None:
+                own_files.add(status, name)
         else:
+            if isinstance(target, io.TextIOBase) or not hasattr(target, "seek"):
+                shown = "a file of text: open it with 'w+b'" if hasattr(target, "read") else f"{target!r:.80}"
+                raise OptionTypeError(f"the output is a path or a seekable binary file, not {shown}")
             try:
                 self._base = target.seek(0, io.SEEK_CUR)
-            except (OSError, AttributeError) as error:
+            except OSError as error:
+                if error.errno not in (None, errno.ESPIPE):  # a full disk, at last
+                    raise
                 raise OptionError("the output must be a path or a seekable binary file") from error
             self._file = target
+            own_files.add_open(target)
 
     @property
     def folder(self) -> str | None:
@@ -62,12 +84,17 @@ class Output:
 
     def write(self, data: bytes | bytearray) -> None:
         """Write at the position, and move it."""
-        self._file.write(data)
+        self._is_written = True
+        try:
+            self._file.write(data)
+        except OSError as error:
+            self._raise_named(error)
         self.position += len(data)
 
     def seek(self, position: int) -> None:
         """Move to another place; what was written behind it is written over or cut off."""
-        self._file.seek(self._base + position)
+        with self._errors():  # of what has been held back
+            self._file.seek(self._base + position)
         self.position = position
 
     @property
@@ -80,16 +107,18 @@ class Output:
 
     def read_back(self, position: int, size: int) -> bytes:
         """Read what was written, and stay where the position is."""
-        self._file.seek(self._base + position)
-        data = self._file.read(size)
-        self._file.seek(self._base + self.position)
+        with self._errors():
+            self._file.seek(self._base + position)
+            data = self._file.read(size)
+            self._file.seek(self._base + self.position)
         return data
 
     def overwrite(self, position: int, data: bytes) -> None:
         """Write over what stands elsewhere, and stay where the position is."""
-        self._file.seek(self._base + position)
-        self._file.write(data)
-        self._file.seek(self._base + self.position)
+        with self._errors():
+            self._file.seek(self._base + position)
+            self._file.write(data)
+            self._file.seek(self._base + self.position)
 
     @contextlib.contextmanager
     def reopened(self) -> Iterator[tuple[BinaryIO, int]]:
@@ -110,7 +139,8 @@ class Output:
     def begin_sync(self) -> None:
         """Have what was written so far synced on another thread, so that `keep` has less to wait for."""
         if self._temporary_path is not None:
-            self._file.flush()
+            with self._errors():
+                self._file.flush()
             self._sync = _Sync(self._file.fileno())
 
     def keep(self) -> None:
@@ -119,32 +149,53 @@ class Output:
         self._is_kept = True
         if self._path is None or self._temporary_path is None:
             return
-        if self._sync is not None:
-            self._sync.finish()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        os.replace(self._temporary_path, self._path)
+        with self._errors():
+            if self._sync is not None:
+                self._sync.finish()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            os.replace(self._temporary_path, self._path)
         self._temporary_path = None
 
     def _cut(self) -> None:
-        self._file.truncate(self._base + self.position)
-        self._file.flush()
+        with self._errors():
+            self._file.truncate(self._base + self.position)
+            self._file.flush()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._raise_named(error)
+
+    def _raise_named(self, error: OSError) -> NoReturn:
+        """Have an error of the system name what the caller wanted written, not a temporary file or nothing at all."""
+        if self._name is None or error.errno is None:
+            raise error
+        raise OSError(error.errno, error.strerror, self._name) from error
 
     def discard(self) -> None:
-        """Remove the temporary file, or cut the caller's file back to what it was. Harmless after `keep`."""
+        """Remove the temporary file, or cut the caller's file off where it stood. Harmless after `keep`.
+
+        A caller's file of which nothing was written over stays as it is.
+        """
         if self._path is None:
-            if self._is_kept:
+            if self._is_kept or not self._is_written:
                 return
             with contextlib.suppress(OSError, ValueError):
                 self._file.seek(self._base)
                 self._file.truncate()
         elif self._temporary_path is not None:
-            if self._sync is not None:
-                self._sync.join()
-            self._file.close()
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._temporary_path)
-            self._temporary_path = None
+            try:
+                if self._sync is not None:
+                    self._sync.join()
+                with contextlib.suppress(OSError):  # what was held back need not find room any more
+                    self._file.close()
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self._temporary_path)
+                self._temporary_path = None
 
     def __enter__(self) -> Self:
         return self
@@ -178,11 +229,41 @@ class _Sync(threading.Thread):
             raise self._error
 
 
-def _temporary_file(path: str) -> tuple[BinaryIO, str]:
+_KINDS = {
+    stat.S_IFBLK: "block device",
+    stat.S_IFCHR: "character device",
+    stat.S_IFIFO: "pipe",
+    stat.S_IFSOCK: "socket",
+}
+
+
+def _checked_status(name: str) -> os.stat_result | None:
+    """Look at what has the output's name already; None where nothing has."""
+    try:
+        status = os.stat(name)
+    except FileNotFoundError:
+        if name.endswith((os.sep, os.altsep or os.sep)):
+            raise IsADirectoryError(errno.EISDIR, "ends like the name of a directory", name) from None
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "is a directory, and an output is a file", name)
+    kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+    if kind is not None:
+        raise OptionError(
+            f"{name}: is a {kind}; an image is written to a file beside it, which then takes its name: "
+            "write to a file, and copy that"
+        )
+    return status
+
+
+def _temporary_file(path: str, target: str) -> tuple[BinaryIO, str]:
     """Make a file beside `path`, with the permissions that a new file of that name would get."""
-    if os.path.isdir(path):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     folder, name = os.path.split(path)
     # Not tempfile.mkstemp: its files are readable by their owner only, and would stay so under the final name.
-    temporary_path = os.path.join(folder, f".{name[:200]}.{os.urandom(6).hex()}.tmp")
-    return open(temporary_path, "x+b"), temporary_path
+    # 50 characters are up to 200 bytes.
+    temporary_path = os.path.join(folder, f".{name[:50]}.{os.urandom(6).hex()}.tmp")
+    try:
+        return open(temporary_path, "x+b"), temporary_path
+    except OSError as error:  # which names what nobody asked for
+        text = error.strerror if os.path.isdir(folder) else f"there is no folder {folder}"
+        raise OSError(error.errno, text, target) from None

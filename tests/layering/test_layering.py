@@ -22,6 +22,7 @@ from pysquash.packing import OpenSource, pack
 from pysquash.report import Warnings
 from pysquash.sources.tar import TarSource
 from pysquash.tree.entry import Kind
+from pysquash.writer.output import Output
 from tests.property.layers import Item, Layers, layers, write_tar
 from tests.snapshot import Tree, assert_same, kernel_tree, mounted, need_root, reader_tree, walk
 
@@ -52,7 +53,8 @@ def packed(
     for old in folder.iterdir():
         shutil.rmtree(old) if old.is_dir() else old.unlink()
     one = folder / "one.squashfs"
-    pack(sources(drawn, folder, options), one, options=options, warnings=Warnings())
+    with Output(one) as target:
+        pack(sources(drawn, folder, options), target, options=options, warnings=Warnings())
     stack = pack_layers(
         sources(drawn, folder, options), folder / "stack", xattrs=xattrs, options=options, warnings=Warnings()
     )

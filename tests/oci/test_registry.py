@@ -663,7 +663,7 @@ def test_the_command_line_reads_the_environment(
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(file_with_logins))
     assert run(command).returncode == 0
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "none"))
-    assert run(command).returncode == 2
+    assert run(command).returncode == 1
     assert run([*command, "--authfile", str(file_with_logins)]).returncode == 0
 
 

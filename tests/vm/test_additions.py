@@ -242,7 +242,7 @@ def test_all_of_it_on_the_command_line(tmp_path: Path) -> None:
         (["base.tar", "--owner", "0:0", "--map-users", "0:1:2"], 2, b"are mapped, or are the same"),
         (["base.tar", "--map-groups", "0:1"], 2, b"is not FROM:TO:COUNT"),
         (["base.tar", "--map-groups", "5:1:2"], 1, b"group 0 is in none of the ranges 5:1:2"),
-        (["base.tar", "--config-out", "c"], 1, b"none of the sources is a container image"),
+        (["base.tar", "--config-out", "c"], 2, b"none of the sources is a container image"),
         (["base.tar", "--config-format", "oci"], 2, b"to a file, into the image, or both"),
         (["base.tar", "--part", "base.tar", "boot"], 1, b"base.tar: has nothing at boot"),
     ],

@@ -84,6 +84,11 @@ def test_hard_links_come_with_their_content(tmp_path: Path) -> None:
     assert (text(image, "y/a"), (image / "y/b").stat().st_nlink) == ("content", 2)
 
 
+def test_a_directory_that_only_whiteouts_emptied_is_there(tmp_path: Path) -> None:
+    saved = container_image(tmp_path / "image", [layer({"a/b": "1"}), layer({"a/.wh.b": ""})])
+    assert names(built(tmp_path, [Part(saved, [""])])) == names(built(tmp_path, [saved])) == ["a"]
+
+
 def test_paths_below_others_and_a_single_file(tmp_path: Path) -> None:
     part = tar(tmp_path, KERNEL)
     image = built(tmp_path, [Part(part, ["boot/vmlinuz", "boot", "etc/passwd", b"boot/"])])

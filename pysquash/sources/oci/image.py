@@ -10,7 +10,9 @@ rootfs.type is "layers", and there are as many diff_ids as layers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import glob
+import os
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -31,14 +33,14 @@ from pysquash.sources.oci.documents import (
     text_items,
 )
 from pysquash.sources.oci.files import ArchiveFiles, DirectoryFiles, split_reference
-from pysquash.sources.oci.layout import Layout
+from pysquash.sources.oci.layout import INDEX_FILE, LAYOUT_FILE, Layout
 from pysquash.sources.oci.platforms import Platform
 from pysquash.sources.oci.registry_access import RegistryAccess
 from pysquash.sources.oci.selection import select_manifest
 from pysquash.sources.oci.store import Store, read_document
 from pysquash.sources.oci.verified import LayerBlob, LayerSource
 
-__all__ = ["ContainerImage", "open_image"]
+__all__ = ["ContainerImage", "local_files", "open_image"]
 
 
 class ContainerImage:
@@ -115,6 +117,23 @@ def open_image(
         image.close()
         raise
     return image
+
+
+def local_files(text: str) -> Iterator[str]:
+    """Yield the files on this machine that an image may be in: an archive, or all of a layout's blobs.
+
+    Args:
+        text: As for `open_image`.
+    """
+    transport, _, rest = text.partition(":")
+    if transport == _REGISTRY:
+        return
+    path = split_reference(rest)[0]
+    if transport in _ARCHIVES:
+        yield path
+        return
+    yield from (os.path.join(path, name) for name in (INDEX_FILE, LAYOUT_FILE))
+    yield from glob.iglob(os.path.join(glob.escape(path), "blobs", "*", "*"))
 
 
 def _open_layout(rest: str, name: str, platform: Platform, options: WriterOptions) -> ContainerImage:
@@ -248,4 +267,5 @@ _OPENERS: dict[str, Callable[[str, str, Platform, WriterOptions], ContainerImage
     "oci-archive": _open_archive,
     "docker-archive": _open_docker_archive,
 }
+_ARCHIVES = ("oci-archive", "docker-archive")
 _REGISTRY = "docker"

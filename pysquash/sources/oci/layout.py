@@ -15,10 +15,10 @@ from pysquash.sources.oci.documents import DOCUMENT_SIZE_LIMIT, Descriptor, list
 from pysquash.sources.oci.files import Files
 from pysquash.sources.oci.verified import read_verified
 
-__all__ = ["LAYOUT_FILE", "Layout", "blob_path"]
+__all__ = ["INDEX_FILE", "LAYOUT_FILE", "Layout", "blob_path"]
 
 LAYOUT_FILE = "oci-layout"
-_INDEX_FILE = "index.json"
+INDEX_FILE = "index.json"
 _INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 _REFERENCE = "org.opencontainers.image.ref.name"
 _VERSION = "1."
@@ -50,11 +50,11 @@ class Layout:
         version = layout.get("imageLayoutVersion")
         if not isinstance(version, str) or not version.startswith(_VERSION):
             raise SourceError(f"is an image layout of version {version!r:.40}, not 1.x", source=name)
-        manifests = self._document(_INDEX_FILE, _INDEX_TYPE).get("manifests")
+        manifests = self._document(INDEX_FILE, _INDEX_TYPE).get("manifests")
         if not isinstance(manifests, list):
-            raise SourceError(f"{_INDEX_FILE} has no list of manifests", source=name)
+            raise SourceError(f"{INDEX_FILE} has no list of manifests", source=name)
         self._descriptors = [
-            parse_descriptor(row, source=name, what=f"row {index} of {_INDEX_FILE}")
+            parse_descriptor(row, source=name, what=f"row {index} of {INDEX_FILE}")
             for index, row in enumerate(manifests)
         ]
 

@@ -11,7 +11,7 @@ import platform as host
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pysquash.errors import OptionError
+from pysquash.errors import OptionError, OptionTypeError
 from pysquash.sources.oci.documents import Descriptor
 
 __all__ = ["Platform", "is_attestation"]
@@ -65,6 +65,8 @@ class Platform(NamedTuple):
         """
         if text is None:
             return cls._made("linux", host.machine().lower(), "")
+        if not isinstance(text, str):
+            raise OptionTypeError(f"platform must be os/arch or os/arch/variant, not {text!r:.80}")
         parts = text.lower().split("/")
         if len(parts) not in (2, 3) or not all(parts):
             raise OptionError(f"platform must be os/arch or os/arch/variant, not {text!r}")
