@@ -8,16 +8,31 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pysquash.compressor_options import CompressorOptions, whole_number
 from pysquash.errors import OptionError, OptionTypeError
 
-__all__ = ["DuplicatePolicy", "Limits", "ParentSymlinkPolicy", "WhiteoutPolicy", "WriterOptions"]
+__all__ = [
+    "UNCOMPRESSED_PARTS",
+    "Compressor",
+    "DuplicatePolicy",
+    "Limits",
+    "ParentSymlinkPolicy",
+    "WhiteoutPolicy",
+    "WriterOptions",
+]
 
+Compressor = Literal["zstd", "gzip", "xz", "lz4", "lzo", "lzma", "none"]
 WhiteoutPolicy = Literal["apply", "keep"]
 DuplicatePolicy = Literal["first", "last", "error"]
 ParentSymlinkPolicy = Literal["follow", "replace", "error"]
+
+UNCOMPRESSED_PARTS = frozenset(["inodes", "ids", "data", "fragments", "xattrs"])
+"""The parts of an image that can be stored as they are."""
 
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -78,11 +93,28 @@ class WriterOptions:
     """How an image is made.
 
     Attributes:
-        compressor: "zstd", "gzip", "xz" or "none". zstd packs and unpacks fastest at a good size.
-        level: The compressor's level, or None for its default: zstd 3 (1 to 22), gzip 9 (1 to 9). The others have none.
+        compressor: "zstd", "gzip", "xz", "lz4", "lzo", "lzma" or "none". zstd packs and unpacks fastest at a good size;
+            lz4 and lzo need an extra; Linux cannot mount lzma.
+        level: The compressor's level, or None for its default: zstd 3 (1 to 22), gzip 9 (1 to 9), lzo 8 (1 to 9, and
+            only for the algorithm lzo1x_999). The others have none.
+        compressor_options: What else the compressor can be told, by the names of mksquashfs's -X. gzip: "window-size"
+            (8 to 15) and "strategy" (those tried: default, filtered, huffman-only, run-length-encoded, fixed); xz:
+            "dict-size" (bytes, 8192 to block_size, or "75%" of it) and "bcj" (filters tried: x86, arm, armthumb,
+            powerpc, sparc, ia64); lz4: "hc"; lzo: "algorithm" (lzo1x_1, lzo1x_1_11, lzo1x_1_12, lzo1x_1_15,
+            lzo1x_999). "level" may stand here as well.
+        uncompressed: Parts stored as they are: "inodes" (with directories and ids), "ids", "data", "fragments",
+            "xattrs".
         block_size: Bytes in a data block: a power of two from 4096 to 1 MiB. 128 KiB is what every other tool uses.
         workers: Threads that compress, or None for one per processor. The image's bytes do not depend on it.
-        fragments: Whether the tail ends of files share blocks.
+        fragments: Whether small files and tail ends share blocks.
+        tail_ends: Whether the tail ends of files longer than a block do, too, and not small files only.
+        find_duplicates: Whether equal content is stored once.
+        find_holes: Whether blocks of zeros become holes.
+        hard_links: Whether names of one inode stay so; otherwise each gets its own, with the same content.
+        xattrs: Whether extended attributes are kept.
+        xattrs_include: A regular expression; attributes are kept only where it is found in their full name.
+        xattrs_exclude: The same for attributes that are left out, whatever the other one says.
+        padded: Whether the image is filled up to a multiple of 4096, which loop devices need.
         exports: Whether to write an export table, which only NFS needs.
         source_date_epoch: Seconds since 1970, 0 to 2^32-1: the image's own time, and the mtime of directories that
             no entry describes. 0 by default, so that the same input gives the same bytes.
@@ -99,11 +131,21 @@ class WriterOptions:
         limits: How much input is accepted.
     """
 
-    compressor: Literal["zstd", "gzip", "xz", "none"] = "zstd"
+    compressor: Compressor = "zstd"
     level: int | None = None
+    compressor_options: Mapping[str, object] = field(default_factory=dict)
+    uncompressed: Collection[str] = frozenset()
     block_size: int = 128 * _KIB
     workers: int | None = None
     fragments: bool = True
+    tail_ends: bool = True
+    find_duplicates: bool = True
+    find_holes: bool = True
+    hard_links: bool = True
+    xattrs: bool = True
+    xattrs_include: str | None = None
+    xattrs_exclude: str | None = None
+    padded: bool = True
     exports: bool = False
     source_date_epoch: int = 0
     whiteouts: WhiteoutPolicy = "apply"
@@ -118,13 +160,13 @@ class WriterOptions:
     def __post_init__(self) -> None:
         """Check every value against its range, so that nothing behind here has to."""
         _one_of("compressor", self.compressor, tuple(_LEVELS))
-        levels = _LEVELS[self.compressor]
-        if self.level is not None and (not isinstance(self.level, int) or self.level not in levels):
-            allowed = f"{levels[0]} to {levels[-1]}" if levels else "no levels"
-            raise OptionError(f"level {self.level!r}: compressor {self.compressor} has {allowed}")
         size = self.block_size
         if not isinstance(size, int) or not 4 * _KIB <= size <= _MIB or size & (size - 1):
             raise OptionError(f"block_size must be a power of two from 4096 to 1048576, not {size!r}")
+        self._check_compression()
+        self._check_uncompressed()
+        for name in ("xattrs_include", "xattrs_exclude"):
+            _check_pattern(name, getattr(self, name))
         if self.workers is not None and (not isinstance(self.workers, int) or not 1 <= self.workers <= 1024):
             raise OptionError(f"workers must be 1 to 1024 or None, not {self.workers!r}")
         epoch = self.source_date_epoch
@@ -133,7 +175,7 @@ class WriterOptions:
         _one_of("whiteouts", self.whiteouts, ("apply", "keep"))
         _one_of("duplicates", self.duplicates, ("first", "last", "error"))
         _one_of("parent_symlinks", self.parent_symlinks, ("follow", "replace", "error"))
-        for name in ("fragments", "exports", "ignore_zeros", "strict", "lenient", "verify"):
+        for name in _FLAGS:
             if not isinstance(getattr(self, name), bool):
                 raise OptionTypeError(f"{name} must be True or False, not {getattr(self, name)!r:.80}")
         if not isinstance(self.limits, Limits):
@@ -141,15 +183,82 @@ class WriterOptions:
         if self.strict and self.lenient:
             raise OptionError("strict and lenient contradict each other")
 
+    def _check_compression(self) -> None:
+        """Check level and options of the compressor, and put them into their form."""
+        given = self.compressor_options
+        if not isinstance(given, Mapping):
+            raise OptionTypeError(f"compressor_options must be a mapping of names to values, not {given!r:.80}")
+        others = {name: value for name, value in given.items() if name != "level"}
+        parsed = CompressorOptions.parsed(others, compressor=self.compressor, block_size=self.block_size)
+        level = self.level
+        if "level" in given:
+            level = whole_number(given["level"])
+            if level is None or self.level not in (None, level):
+                also = "" if self.level is None else f": there is another one, {self.level!r}"
+                raise OptionError(f"the option level must be one whole number, not {given['level']!r}{also}")
+        levels = _LEVELS[self.compressor]
+        if level is not None and (whole_number(level) is None or level not in levels):
+            allowed = f"{levels[0]} to {levels[-1]}" if levels else "no levels"
+            raise OptionError(f"level {level!r}: compressor {self.compressor} has {allowed}")
+        if level is not None and parsed.get("algorithm", "lzo1x_999") != "lzo1x_999":
+            raise OptionError(f"level {level!r}: of lzo's algorithms only lzo1x_999 has levels")
+        object.__setattr__(self, "level", level)
+        object.__setattr__(self, "compressor_options", parsed)
+
+    def _check_uncompressed(self) -> None:
+        """Check which parts are not to be compressed, and put them into a set."""
+        given = self.uncompressed
+        allowed = ", ".join(sorted(UNCOMPRESSED_PARTS))
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise OptionTypeError(f"uncompressed must be a collection of some of {allowed}; not {given!r:.80}")
+        parts = list(given)
+        for part in parts:
+            if part not in tuple(UNCOMPRESSED_PARTS):
+                raise OptionError(f"uncompressed must be some of {allowed}; not {part!r:.80}")
+        object.__setattr__(self, "uncompressed", frozenset(parts))
+
     @property
     def worker_count(self) -> int:
         """How many threads compress: `workers`, or one per processor."""
         return self.workers or os.cpu_count() or 1
 
 
-_LEVELS = {"zstd": range(1, 23), "gzip": range(1, 10), "xz": range(0), "none": range(0)}
+_FLAGS = (
+    "fragments",
+    "tail_ends",
+    "find_duplicates",
+    "find_holes",
+    "hard_links",
+    "xattrs",
+    "padded",
+    "exports",
+    "ignore_zeros",
+    "strict",
+    "lenient",
+    "verify",
+)
+_LEVELS = {
+    "zstd": range(1, 23),
+    "gzip": range(1, 10),
+    "xz": range(0),
+    "lz4": range(0),
+    "lzo": range(1, 10),
+    "lzma": range(0),
+    "none": range(0),
+}
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise OptionError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+
+
+def _check_pattern(name: str, pattern: object) -> None:
+    if pattern is None:
+        return
+    if not isinstance(pattern, str):
+        raise OptionTypeError(f"{name} must be a regular expression as text, not {pattern!r:.80}")
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise OptionError(f"{name} must be a regular expression, not {pattern!r:.80}: {error}") from None

@@ -16,12 +16,13 @@ MODULES = sorted(ROOT.rglob("*.py"))
 # What each part may import of the package. A part may always import itself.
 ALLOWED = {
     "errors": set(),
-    "options": {"errors"},
+    "options": {"errors", "compressor_options"},
+    "compressor_options": {"errors"},
     "report": set(),
     "arguments": {"errors", "options"},
     "own_files": {"errors"},
     "format": {"errors"},
-    "compression": {"errors", "options", "format"},
+    "compression": {"errors", "compressor_options", "options", "format"},
     "tree": {"errors", "options"},
     "sources": {"errors", "options", "own_files", "compression", "format", "reader", "tree"},  # reader: squashfs only
     "writer": {"errors", "options", "own_files", "compression", "format", "tree"},
