@@ -39,6 +39,12 @@ demo: $(VENV)/installed
 boot: $(VENV)/installed
 	@$(BIN)/python examples/boot.py --folder demo/boot
 
+# Its tests are skipped where it cannot be built.
+$(VENV)/liblzo: $(VENV)/developing check-tools
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[liblzo]' \
+		|| echo 'not installed: python-lzo, which needs liblzo2-dev and a C compiler; its tests are skipped'
+	@touch $@
+
 check-tools:
 	@.ci/install-tools
 
@@ -49,7 +55,7 @@ lint: $(VENV)/developing
 types: $(VENV)/developing
 	$(BIN)/mypy
 
-test: $(VENV)/developing check-tools lint types
+test: $(VENV)/developing $(VENV)/liblzo check-tools lint types
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 $(VENV)/fuzzing: $(VENV)/developing

@@ -8,11 +8,19 @@ Not here: levels (options), and what absent ones mean (compression).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from pysquash.errors import OptionError
 
-__all__ = ["BCJ_FILTERS", "GZIP_STRATEGIES", "LZO_ALGORITHMS", "CompressorOptions"]
+__all__ = [
+    "BCJ_FILTERS",
+    "GZIP_STRATEGIES",
+    "LZO_ALGORITHMS",
+    "NO_OPTIONS",
+    "CompressorOptions",
+    "whole_number",
+]
 
 GZIP_STRATEGIES = ("default", "filtered", "huffman-only", "run-length-encoded", "fixed")
 BCJ_FILTERS = ("x86", "arm", "armthumb", "powerpc", "sparc", "ia64")
@@ -75,6 +83,9 @@ class CompressorOptions(Mapping[str, object]):
         return repr(self._values)
 
 
+NO_OPTIONS = CompressorOptions({})
+
+
 def whole_number(value: object) -> int | None:
     """Read a whole number, which may be text; None where it is none."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
@@ -91,9 +102,8 @@ def _window_size(name: str, value: object, _block_size: int) -> int:
 
 def _dictionary_size(name: str, value: object, block_size: int) -> int:
     number = whole_number(value)
-    if isinstance(value, str) and value.endswith("%"):
-        percent = whole_number(value[:-1])
-        number = None if percent is None else block_size * percent // 100
+    if isinstance(value, str) and (part := re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?)%", value, re.ASCII)):
+        number = int(block_size * float(part[1]) / 100)
     if number is None or not _DICTIONARY_MIN <= number <= block_size or number & -number not in (number, number // 3):
         allowed = f"{_DICTIONARY_MIN} to block_size ({block_size}), 2^n or 2^n + 2^(n+1) bytes, or such a part: 75%"
         raise OptionError(f"{name} must be {allowed}; not {value!r}")

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, cast
 
-from pysquash.errors import UnsupportedImageError
+from pysquash.compressor_options import NO_OPTIONS, CompressorOptions
+from pysquash.errors import OptionError, UnsupportedImageError
 from pysquash.format.constants import CompressorId
 from pysquash.format.rules import Rule
 from pysquash.options import WriterOptions
@@ -28,7 +29,9 @@ __all__ = [
     "TooLargeError",
     "block_codec",
     "block_decoder",
+    "codec_for",
     "settings_for",
+    "smallest",
 ]
 
 
@@ -40,17 +43,19 @@ class CompressorSettings:
         name: The module in this package: "zstd", "gzip", "xz", "lz4", "lzo", "lzma" or "uncompressed".
         level: The compressor's level, or None for its default.
         block_size: Bytes in a data block, 4096 to 1 MiB; bounds windows and dictionaries.
+        options: What else it was told, as in `WriterOptions.compressor_options`.
     """
 
     name: str
     level: int | None
     block_size: int
+    options: CompressorOptions = NO_OPTIONS
 
     @classmethod
     def from_options(cls, options: WriterOptions) -> CompressorSettings:
         """Take what concerns compression from the writer's options."""
         name = "uncompressed" if options.compressor == "none" else options.compressor
-        return cls(name, options.level, options.block_size)
+        return cls(name, options.level, options.block_size, CompressorOptions(options.compressor_options))
 
 
 class TooLargeError(ValueError):
@@ -147,10 +152,34 @@ def settings_for(compressor_id: int, block_size: int) -> CompressorSettings:
     try:
         importlib.import_module(f"pysquash.compression.{name}")
     except ImportError as error:
-        package = _EXTRAS.get(name)
-        advice = f"install pysquash[{name}], or {package}" if package else f"this Python has none ({error})"
-        raise UnsupportedImageError(f"compressed with {name}: {advice}") from error
+        raise UnsupportedImageError(f"compressed with {name}: {_advice(name, error)}") from error
     return CompressorSettings(name, None, block_size)
+
+
+def codec_for(options: WriterOptions) -> tuple[CompressorSettings, BlockCodec]:
+    """Find what makes an image.
+
+    Returns:
+        What workers need to have the same, and this thread's.
+
+    Raises:
+        OptionError: The compressor's package is not installed, or cannot do what the options say.
+    """
+    settings = CompressorSettings.from_options(options)
+    try:
+        return settings, block_codec(settings)
+    except ImportError as error:
+        raise OptionError(f"compressor {options.compressor}: {_advice(settings.name, error)}") from error
+
+
+def _advice(name: str, error: ImportError) -> str:
+    package = _EXTRAS.get(name)
+    return f"install pysquash[{name}], or {package}" if package else f"this Python has none ({error})"
+
+
+def smallest(results: Sequence[bytes]) -> bytes:
+    """Give the shortest of what several ways made of one block; the first of equally short ones."""
+    return min(results, key=len)
 
 
 _codecs = threading.local()

@@ -18,7 +18,8 @@ __all__ = ["Codec"]
 
 _LEGACY_VERSION = 1
 _HIGH_COMPRESSION = 1
-_DEFAULT_LEVEL = 12
+_LEVEL = 12
+"""The highest, which is what "high compression" means for an image."""
 
 
 class Codec:
@@ -27,9 +28,8 @@ class Codec:
     id = CompressorId.LZ4
 
     def __init__(self, settings: CompressorSettings) -> None:
-        """Take the level: 1 is the fast compressor, all others are the high compression of that level."""
-        self._level = _DEFAULT_LEVEL if settings.level is None else settings.level
-        self._flags = _HIGH_COMPRESSION if self._level > 1 else 0
+        """Take which of the two compressors is wanted."""
+        self._flags = _HIGH_COMPRESSION if settings.options.get("hc") else 0
 
     def options(self) -> bytes | None:
         """Give version and flags; there is nothing that their absence would stand for."""
@@ -37,12 +37,10 @@ class Codec:
 
     def compress(self, blocks: Sequence[bytes]) -> list[bytes]:
         """Compress each block; lz4 lets go of the GIL for each."""
+        compress = lz4.block.compress
         if self._flags:
-            return [
-                lz4.block.compress(block, mode="high_compression", compression=self._level, store_size=False)
-                for block in blocks
-            ]
-        return [lz4.block.compress(block, store_size=False) for block in blocks]
+            return [compress(block, mode="high_compression", compression=_LEVEL, store_size=False) for block in blocks]
+        return [compress(block, store_size=False) for block in blocks]
 
     def decompress(self, stored: bytes, size_limit: int) -> bytes:
         """Decompress one block."""

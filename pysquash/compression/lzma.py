@@ -1,14 +1,17 @@
-"""Compression: blocks of legacy lzma, for reading only: no Linux kernel takes such images.
+"""Compression: blocks of legacy lzma, which unsquashfs reads, and no Linux kernel.
 
-In: a stream of the LZMA utilities, whose header has properties, dictionary and size.
-Rules kept here: a stream gets no more memory than its block can need, whatever its header asks for.
+A block is a stream of the LZMA utilities, whose header has properties, dictionary and size.
+Rules kept here: a stream gets no more memory than its block can need, whatever its header asks for; the header has the
+block's size, which liblzma leaves out.
 """
 
 from __future__ import annotations
 
 import lzma
+from collections.abc import Sequence
 
 from pysquash.compression.base import CompressorSettings, Fault, TooLargeError
+from pysquash.format.constants import METADATA_SIZE, CompressorId
 
 __all__ = ["Codec"]
 
@@ -22,11 +25,26 @@ _HEADER_SIZE = 13
 
 
 class Codec:
-    """A `BlockDecoder` of LZMA-alone streams."""
+    """A `BlockCodec` of LZMA-alone streams."""
+
+    id = CompressorId.LZMA
 
     def __init__(self, settings: CompressorSettings) -> None:
-        """Have nothing to set up."""
-        del settings
+        """Set the dictionary to the block."""
+        dictionary_size = max(settings.block_size, METADATA_SIZE)
+        self._filters = [{"id": lzma.FILTER_LZMA1, "preset": lzma.PRESET_DEFAULT, "dict_size": dictionary_size}]
+
+    def options(self) -> bytes | None:
+        """Give None: there are none for lzma."""
+        return None
+
+    def compress(self, blocks: Sequence[bytes]) -> list[bytes]:
+        """Compress each block; liblzma lets go of the GIL for each."""
+        return [self._compressed(block) for block in blocks]
+
+    def _compressed(self, block: bytes) -> bytes:
+        stream = lzma.compress(block, lzma.FORMAT_ALONE, filters=self._filters)
+        return stream[: _SIZE_FIELD.start] + len(block).to_bytes(8, "little") + stream[_SIZE_FIELD.stop :]
 
     def decompress(self, stored: bytes, size_limit: int) -> bytes:
         """Decompress one stream."""

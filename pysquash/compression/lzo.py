@@ -1,18 +1,30 @@
 """Compression: lzo blocks, which in SquashFS are bare LZO1X streams.
 
-Needs the package lzallright, which is optional.
+Needs the package lzallright, which is optional; it reads the streams of all algorithms, and has one of its own, about
+as strong as lzo1x_1. Those of the LZO library itself come from another optional package, python-lzo, which has two of
+the five, and lzo1x_999 at one level only. No package for Python has the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from lzallright import LZOCompressor, LZOError
 
 from pysquash.compression.base import CompressorSettings, Fault
+from pysquash.compressor_options import LZO_ALGORITHMS
+from pysquash.errors import OptionError
 from pysquash.format.constants import CompressorId
+from pysquash.format.records import LZO_OPTIONS
 
 __all__ = ["Codec"]
+
+_FAST, _STRONG = "lzo1x_1", "lzo1x_999"
+_DEFAULT_LEVEL = 8
+_LIBRARY_LEVELS = {_FAST: 1, _STRONG: 9}
+"""What python-lzo calls them."""
 
 _SUSPICIOUS_RATIO = 4
 _RUN = 255
@@ -25,17 +37,37 @@ class Codec:
     id = CompressorId.LZO
 
     def __init__(self, settings: CompressorSettings) -> None:
-        """Keep one compressor's memory for all blocks of this thread."""
-        del settings
-        self._compressor = LZOCompressor()
+        """Choose what compresses: the package's own algorithm, unless one of the LZO library's is asked for."""
+        self._options = None
+        self._decompress = LZOCompressor.decompress
+        algorithm = settings.options.get("algorithm", None if settings.level is None else _STRONG)
+        if algorithm is None:
+            self._compress = LZOCompressor().compress
+            return
+        if algorithm not in _LIBRARY_LEVELS or settings.level not in (None, _DEFAULT_LEVEL):
+            there_are = f"{_FAST}, {_STRONG} at level {_DEFAULT_LEVEL}, and lzallright's own for no algorithm at all"
+            what = algorithm if settings.level is None else f"{algorithm} at level {settings.level}"
+            raise OptionError(f"compressor lzo: no package for Python has {what}; there are {there_are}")
+        try:
+            library = importlib.import_module("lzo")
+        except ImportError as error:
+            text = f"compressor lzo: for the algorithm {algorithm} install pysquash[liblzo], or python-lzo"
+            raise OptionError(text) from error
+        self._compress = partial(_library_stream, library.compress, _LIBRARY_LEVELS[str(algorithm)])
+        if algorithm != _STRONG:
+            self._options = LZO_OPTIONS.pack(LZO_ALGORITHMS.index(str(algorithm)), 0)
 
     def options(self) -> bytes | None:
-        """Give None: Linux reads the streams of all algorithms the same way, and has no use for options."""
-        return None
+        """Give the algorithm, unless it is lzo1x_999 at its default level, which is what no options stand for.
+
+        There are none either for an algorithm that has no number; Linux reads all streams alike, and passes over them.
+        """
+        return self._options
 
     def compress(self, blocks: Sequence[bytes]) -> list[bytes]:
         """Compress each block."""
-        return [self._compressor.compress(block) for block in blocks]
+        compress = self._compress
+        return [compress(block) for block in blocks]
 
     def decompress(self, stored: bytes, size_limit: int) -> bytes:
         """Decompress one stream.
@@ -46,7 +78,7 @@ class Codec:
         if stored.count(0) * _RUN > _SUSPICIOUS_RATIO * size_limit:
             _check_size(stored, size_limit)
         try:
-            plain = self._compressor.decompress(stored, size_limit)
+            plain = self._decompress(stored, size_limit)
         except LZOError as error:
             raise ValueError(f"lzo: {error.args[0]}") from error  # behind it may be all that was decompressed
         if len(plain) > size_limit:
@@ -57,6 +89,10 @@ class Codec:
         """Find nothing: a stream asks for nothing."""
         del stored, window_limit
         return []
+
+
+def _library_stream(compress: Callable[[bytes, int, bool], bytes], level: int, block: bytes) -> bytes:
+    return compress(block, level, False)  # without the package's own header
 
 
 def _check_size(stored: bytes, size_limit: int) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import lzma
 from collections.abc import Sequence
+from typing import cast
 
-from pysquash.compression.base import CompressorSettings, Fault, TooLargeError
+from pysquash.compression.base import CompressorSettings, Fault, TooLargeError, smallest
 from pysquash.format.constants import METADATA_SIZE, CompressorId
+from pysquash.format.records import XZ_OPTIONS
 from pysquash.format.rules import Rule
 
 __all__ = ["Codec"]
@@ -23,6 +25,16 @@ _KERNEL_CHECKS = (0, 1)
 _BLOCK_HEADER_OFFSET = 12
 _LZMA2 = 0x21
 
+_FILTERS = {
+    "x86": (0, lzma.FILTER_X86),
+    "powerpc": (1, lzma.FILTER_POWERPC),
+    "ia64": (2, lzma.FILTER_IA64),
+    "arm": (3, lzma.FILTER_ARM),
+    "armthumb": (4, lzma.FILTER_ARMTHUMB),
+    "sparc": (5, lzma.FILTER_SPARC),
+}
+"""The bit of each BCJ filter in the options, and liblzma's number."""
+
 _MEMORY_LIMIT = 64 << 20
 """Enough for a dictionary of 1 MiB, the largest block, many times over."""
 
@@ -33,17 +45,27 @@ class Codec:
     id = CompressorId.XZ
 
     def __init__(self, settings: CompressorSettings) -> None:
-        """Set the dictionary to the block, the largest that a reader makes room for without options."""
-        dictionary_size = max(settings.block_size, METADATA_SIZE)
-        self._filters = [{"id": lzma.FILTER_LZMA2, "preset": lzma.PRESET_DEFAULT, "dict_size": dictionary_size}]
+        """Set the dictionary: to the block unless told otherwise, the largest that a reader makes room for.
+
+        Metadata has to fit as well, so that it is not smaller than that, even where blocks are.
+        """
+        largest = max(settings.block_size, METADATA_SIZE)
+        dictionary_size = cast(int, settings.options.get("dict-size", largest))
+        chosen = cast(tuple[str, ...], settings.options.get("bcj", ()))
+        lzma2 = {"id": lzma.FILTER_LZMA2, "preset": lzma.PRESET_DEFAULT, "dict_size": dictionary_size}
+        self._chains = [[lzma2], *([{"id": _FILTERS[name][1]}, lzma2] for name in chosen)]
+        bits = sum(1 << _FILTERS[name][0] for name in chosen)
+        self._options = XZ_OPTIONS.pack(dictionary_size, bits) if bits or dictionary_size != largest else None
 
     def options(self) -> bytes | None:
-        """Give None: a dictionary of block_size and no BCJ filters is what no options stand for."""
-        return None
+        """Give dictionary and filters, unless they are what no options stand for: that of the block, and none."""
+        return self._options
 
     def compress(self, blocks: Sequence[bytes]) -> list[bytes]:
-        """Compress each block; liblzma lets go of the GIL for each."""
-        return [lzma.compress(block, lzma.FORMAT_XZ, lzma.CHECK_CRC32, filters=self._filters) for block in blocks]
+        """Compress each block, without and with each filter asked for; liblzma lets go of the GIL for each."""
+        if len(self._chains) == 1:
+            return [_compressed(block, self._chains[0]) for block in blocks]
+        return [smallest([_compressed(block, chain) for chain in self._chains]) for block in blocks]
 
     def decompress(self, stored: bytes, size_limit: int) -> bytes:
         """Decompress one xz stream."""
@@ -70,6 +92,10 @@ class Codec:
             text = f"an xz stream asks for a dictionary of {size}, {window_limit} are allowed"
             faults.append(Fault(Rule.XZ_DICTIONARY, text))
         return faults
+
+
+def _compressed(block: bytes, chain: list[dict[str, int]]) -> bytes:
+    return lzma.compress(block, lzma.FORMAT_XZ, lzma.CHECK_CRC32, filters=chain)
 
 
 def _dictionary_size(stored: bytes) -> int:

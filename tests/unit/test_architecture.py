@@ -120,6 +120,7 @@ ONLY_IN = {
     "bz2": {"compression"},
     "lz4": {"compression"},
     "lzallright": {"compression"},
+    "lzo": {"compression"},
     "lzma": {"compression"},
     "zlib": {"compression", "sources"},  # sources: Adler-32 sums a tar header
     "click": {"cli"},

@@ -17,7 +17,7 @@ from lzallright import LZOCompressor, LZOError
 
 from pysquash import SquashfsImage, SquashfsWriter, UnsupportedImageError
 from pysquash.compression import lzo
-from pysquash.compression.base import BlockCodec, BlockDecoder, CompressorSettings, block_codec, block_decoder
+from pysquash.compression.base import BlockDecoder, CompressorSettings, block_decoder
 from pysquash.format.constants import CompressorId
 
 BLOCK_SIZE = 1 << 20
@@ -58,25 +58,6 @@ def test_what_others_compress_is_decompressed(name: str, row: int) -> None:
     stored = ENCODERS[name](plain)
     assert decoder.decompress(stored, len(plain)) == plain
     assert decoder.decompress(stored, BLOCK_SIZE) == plain
-
-
-@pytest.mark.parametrize("name", ["lz4", "lzo"])
-@pytest.mark.parametrize("level", [None, 1, 9])
-def test_what_we_compress_is_decompressed(name: str, level: int | None) -> None:
-    codec: BlockCodec = block_codec(CompressorSettings(name, level, BLOCK_SIZE))
-    plain = plain_samples()
-    stored = codec.compress(plain)
-    assert [codec.decompress(each, BLOCK_SIZE) for each in stored] == plain
-    assert len(stored[-1]) < BLOCK_SIZE // 100
-
-
-def test_options_of_what_can_be_written() -> None:
-    # Linux refuses an lz4 image without them: version 1, and a flag for high compression.
-    assert block_codec(CompressorSettings("lz4", None, 4096)).options() == b"\1\0\0\0\1\0\0\0"
-    assert block_codec(CompressorSettings("lz4", 1, 4096)).options() == b"\1\0\0\0\0\0\0\0"
-    assert block_codec(CompressorSettings("lzo", None, 4096)).options() is None
-    assert block_codec(CompressorSettings("lz4", None, 4096)).id is CompressorId.LZ4
-    assert block_codec(CompressorSettings("lzo", None, 4096)).id is CompressorId.LZO
 
 
 @contextlib.contextmanager
