@@ -167,7 +167,7 @@ class _Layering:
             merge.end_layer()
             now = _snapshot(merge.root)
             root = self._difference(now, path, image, verification)
-            image.finish(root)
+            image.finish(root, own_xattrs=[self._opaque[0]])
             verification.verify(output, root)
             output.keep()
         self._before = now

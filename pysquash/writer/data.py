@@ -16,6 +16,7 @@ from typing import Protocol
 
 from pysquash.format.constants import NO_FRAGMENT
 from pysquash.format.words import DATA_RAW
+from pysquash.options import WriterOptions
 from pysquash.tree.entry import Segment
 from pysquash.writer.dedup import BlockRun, Dedup, RunDigest, StoredFile, TailKey, tail_key
 from pysquash.writer.fragments import Fragments
@@ -37,22 +38,27 @@ class _Landing(Protocol):
 class DataWriter:
     """Writes the data area: files in order, tails packed together, equal content once."""
 
-    def __init__(self, output: Output, pipeline: Pipeline, *, block_size: int, fragments: bool) -> None:
+    def __init__(self, output: Output, pipeline: Pipeline, options: WriterOptions) -> None:
         """Start at the output's position.
 
         Args:
             output: Where blocks are written.
             pipeline: Compresses batches and lands them in order.
-            block_size: Bytes in a data block, 4096 to 1 MiB.
-            fragments: Whether tails are packed together; otherwise each is a short block of its own.
+            options: Says what becomes of tails, holes and duplicates, and what is not compressed.
         """
+        block_size = options.block_size
         self._output = output
         self._pipeline = pipeline
         self._block_size = block_size
-        self._pack_tails = fragments
+        self._pack_tails = options.fragments
+        self._pack_long_tails = options.fragments and options.tail_ends
         self.fragments = Fragments(block_size)
-        self.dedup = Dedup()
-        self._zeros = bytes(block_size)
+        self.dedup = Dedup(is_wanted=options.find_duplicates)
+        # Without holes, nothing equals these zeros, and where nothing is stored they are put.
+        self._zeros = bytes(block_size) if options.find_holes else b""
+        self._cut = _cut if options.find_holes else _cut_filled
+        self._is_raw = {part: part in options.uncompressed for part in ("data", "fragments")}
+        self._is_mixed = self._is_raw["data"] != self._is_raw["fragments"]
         self._empty = StoredFile(0, None, NO_FRAGMENT, 0)
         # The batch being filled: blocks, and for each who is told where it went.
         self._blocks: list[bytes] = []
@@ -112,14 +118,15 @@ class DataWriter:
     def _store_run(self, size: int, read: Read, segments: tuple[Segment, ...] | None) -> StoredFile:
         """Store a file that has data blocks, or holes."""
         block_size, zeros = self._block_size, self._zeros
-        tail_size = size % block_size if self._pack_tails else 0
+        has_tail = self._pack_tails if size < block_size else self._pack_long_tails
+        tail_size = size % block_size if has_tail else 0
         run, digest, tail = BlockRun(), RunDigest(is_proof=not self._can_compare), b""
         # A run shorter than a batch starts in one that can hold it, so that a duplicate is dropped before it is
         # compressed.
         if self._blocks and len(self._blocks) + size // block_size > self._batch_count:
             self._submit()
         first_row, submitted = len(self._blocks), False
-        for index, block in enumerate(_cut(size, block_size, segments, read)):
+        for index, block in enumerate(self._cut(size, block_size, segments, read)):
             length = min(block_size, size - index * block_size)
             if block is None or (not block[0] and block == (zeros if length == block_size else zeros[:length])):
                 digest.add_hole(index)
@@ -248,12 +255,14 @@ class DataWriter:
         taken = self.fragments.take()
         if taken is not None:
             index, block = taken
+            if self._is_mixed:  # what is before it is of another kind
+                self._submit()
             self._blocks.append(block)
             self._waiting.append((self.fragments, index))
-            if len(self._blocks) >= self._batch_count:
-                self._submit()
+            if self._is_mixed or len(self._blocks) >= self._batch_count:
+                self._submit("fragments")
 
-    def _submit(self) -> None:
+    def _submit(self, part: str = "data") -> None:
         """Hand the batch to the pipeline."""
         if not self._blocks:
             return
@@ -268,7 +277,7 @@ class DataWriter:
                 start += len(chunk)
             self._output.write(b"".join(stored))
 
-        self._pipeline.submit(self._blocks, land)
+        self._pipeline.submit(self._blocks, land, is_raw=self._is_raw[part])
         self._blocks, self._waiting = [], []
 
 
@@ -303,3 +312,9 @@ def _cut(size: int, block_size: int, segments: tuple[Segment, ...] | None, read:
             if not stored_size:
                 stored_start, stored_size = next(rows, (size, 0))
         yield bytes(block)
+
+
+def _cut_filled(size: int, block_size: int, segments: tuple[Segment, ...] | None, read: Read) -> Iterator[bytes]:
+    """Cut a file's content into blocks, those in which nothing is stored among them, as zeros."""
+    for index, block in enumerate(_cut(size, block_size, segments, read)):
+        yield bytes(min(block_size, size - index * block_size)) if block is None else block

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from typing import TypeVar
 
 from pysquash.compression.checksum import crc32
 
@@ -18,6 +19,9 @@ __all__ = ["BlockRun", "Dedup", "RunDigest", "StoredFile", "TailKey", "tail_key"
 
 
 RunKey = tuple[bytes, int, int, bytes]
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 TailKey = bytes | tuple[int, int]
 """What equal tails have in common: bytes, which prove it; or (CRC-32, size), where it has to be proved."""
@@ -153,6 +157,16 @@ def tail_key(tail: bytes, *, is_proof: bool) -> TailKey:
     return crc32(tail), size
 
 
+class _Forgetful(dict[_Key, _Value]):
+    """A dict in which nothing is ever found, so that who asks need not know that nobody wants to."""
+
+    def __setitem__(self, key: _Key, value: _Value) -> None:
+        pass
+
+    def setdefault(self, _key: _Key, default: _Value) -> _Value:
+        return default
+
+
 class Dedup:
     """Tails and runs by their digests.
 
@@ -165,10 +179,10 @@ class Dedup:
 
     __slots__ = ("file_count", "runs", "size", "tails")
 
-    def __init__(self) -> None:
-        """Remember nothing yet."""
-        self.tails: dict[TailKey, StoredFile] = {}
-        self.runs: dict[RunKey, BlockRun] = {}
+    def __init__(self, *, is_wanted: bool = True) -> None:
+        """Remember nothing yet; or nothing ever, unless that is wanted."""
+        self.tails: dict[TailKey, StoredFile] = {} if is_wanted else _Forgetful()
+        self.runs: dict[RunKey, BlockRun] = {} if is_wanted else _Forgetful()
         self.file_count = 0
         self.size = 0
 

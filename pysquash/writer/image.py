@@ -9,33 +9,37 @@ Not here: each part itself (data, fragments, inodes, directories, xattrs, tables
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from functools import reduce
+from operator import or_
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from pysquash.compression.base import CompressorSettings, block_codec
+from pysquash.compression.base import codec_for
 from pysquash.format.constants import DATA_START, MAGIC, NO_TABLE, PADDING_SIZE, VERSION, SuperblockFlag
 from pysquash.format.records import METADATA_HEADER, SUPERBLOCK
 from pysquash.format.words import metadata_word
-from pysquash.options import WriterOptions
+from pysquash.options import UNCOMPRESSED_PARTS, WriterOptions
 from pysquash.tree.entry import Kind
 from pysquash.tree.node import Node
 from pysquash.writer.data import DataWriter
 from pysquash.writer.directories import DirectoryWriter, Listing
 from pysquash.writer.inodes import InodeWriter, Numbering, export_table, number_inodes
+from pysquash.writer.metadata import Compress
 from pysquash.writer.output import Output
 from pysquash.writer.pipeline import Pipeline, compress_batch
 from pysquash.writer.tables import IdTable, write_table
-from pysquash.writer.xattrs import XattrWriter
+from pysquash.writer.xattrs import XattrWriter, keep_xattrs
 
 __all__ = ["ImageSummary", "ImageWriter"]
 
-_ALL_UNCOMPRESSED = (
-    SuperblockFlag.UNCOMPRESSED_INODES
-    | SuperblockFlag.UNCOMPRESSED_DATA
-    | SuperblockFlag.UNCOMPRESSED_FRAGMENTS
-    | SuperblockFlag.UNCOMPRESSED_XATTRS
-    | SuperblockFlag.UNCOMPRESSED_IDS
-)
+_UNCOMPRESSED_FLAGS = {
+    "inodes": SuperblockFlag.UNCOMPRESSED_INODES,
+    "ids": SuperblockFlag.UNCOMPRESSED_IDS,
+    "data": SuperblockFlag.UNCOMPRESSED_DATA,
+    "fragments": SuperblockFlag.UNCOMPRESSED_FRAGMENTS,
+    "xattrs": SuperblockFlag.UNCOMPRESSED_XATTRS,
+}
 
 
 class ImageSummary(NamedTuple):
@@ -63,13 +67,16 @@ class ImageWriter:
         Args:
             output: Positioned at its start.
             options: Every knob there is.
+
+        Raises:
+            OptionError: The compressor's package is not installed, or cannot do what the options say.
         """
         self._output = output
         self._options = options
-        self._settings = CompressorSettings.from_options(options)
-        self._codec = block_codec(self._settings)
+        self._settings, self._codec = codec_for(options)
+        self._raw_parts = UNCOMPRESSED_PARTS if options.compressor == "none" else frozenset(options.uncompressed)
         self._pipeline = Pipeline(self._settings, options.worker_count)
-        self.data = DataWriter(output, self._pipeline, block_size=options.block_size, fragments=options.fragments)
+        self.data = DataWriter(output, self._pipeline, options)
         output.write(bytes(DATA_START))
         compressor_options = self._codec.options()
         self._has_compressor_options = compressor_options is not None
@@ -77,24 +84,28 @@ class ImageWriter:
             word = metadata_word(len(compressor_options), raw=True)
             output.write(METADATA_HEADER.pack(word) + compressor_options)
 
-    def finish(self, root: Node) -> ImageSummary:
+    def finish(self, root: Node, own_xattrs: Collection[bytes] = ()) -> ImageSummary:
         """Write everything behind the data, and then the superblock.
 
         Args:
             root: The merged tree; each file's `data` is a `StoredFile` of this image's `data` writer.
+            own_xattrs: Names of attributes that the image needs, so that no option leaves them out.
 
         Raises:
             LimitError: There are more distinct owners than the format can count.
             InputError: An extended attribute is in a name space that the format does not have.
         """
         self.data.submit()
-        numbering = number_inodes(root)  # while the last blocks are being compressed
+        # While the last blocks are being compressed:
+        keep_xattrs(root, self._options, own_xattrs)
+        numbering = number_inodes(root, hard_links=self._options.hard_links)
         self.data.finish()
         self._output.begin_sync()
-        output, compress = self._output, self._compress_block
-        ids, xattrs = IdTable(self._options.limits.id_count), XattrWriter(compress)
+        output, options = self._output, self._options
+        of_inodes, of_fragments = self._compress_for("inodes"), self._compress_for("fragments")
+        ids, xattrs = IdTable(options.limits.id_count), XattrWriter(self._compress_for("xattrs"))
         refs = numbering.refs
-        inodes, listings = InodeWriter(compress, ids, xattrs, refs), DirectoryWriter(compress, refs)
+        inodes, listings = InodeWriter(of_inodes, ids, xattrs, refs), DirectoryWriter(of_inodes, refs)
         _write_tree(numbering, inodes, listings)
 
         inodes.stream.finish()
@@ -104,15 +115,15 @@ class ImageWriter:
         directory_table_start = output.position
         output.write(listings.stream.stored)
         fragments = self.data.fragments
-        fragment_table_start = write_table(output, fragments.table(), compress) if len(fragments) else NO_TABLE
-        exports = self._options.exports
-        export_table_start = write_table(output, export_table(numbering), compress) if exports else NO_TABLE
-        id_table_start = write_table(output, ids.table(), compress)
+        fragment_table_start = write_table(output, fragments.table(), of_fragments) if len(fragments) else NO_TABLE
+        exports = options.exports
+        export_table_start = write_table(output, export_table(numbering), of_inodes) if exports else NO_TABLE
+        id_table_start = write_table(output, ids.table(), self._compress_for("inodes", "ids"))
         xattr_table_start = xattrs.write(output)
         bytes_used = output.position
-        output.write(bytes(-bytes_used % PADDING_SIZE))
+        if options.padded:
+            output.write(bytes(-bytes_used % PADDING_SIZE))
 
-        options = self._options
         superblock = SUPERBLOCK.pack(
             MAGIC,
             numbering.inode_count,
@@ -148,22 +159,29 @@ class ImageWriter:
     ) -> None:
         self.close()
 
+    def _compress_for(self, *parts: str) -> Compress:
+        """Give what compresses metadata, or what does not, if one of these parts is to be stored as it is."""
+        return _store_raw if self._raw_parts & set(parts) else self._compress_block
+
     def _compress_block(self, block: bytes) -> bytes | None:
         return compress_batch(self._settings, (block,))[0]
 
     def _flags(self, *, has_xattrs: bool) -> SuperblockFlag:
-        flags = SuperblockFlag.DUPLICATES
-        if self._has_compressor_options:
-            flags |= SuperblockFlag.COMPRESSOR_OPTIONS
-        if not self._options.fragments:
-            flags |= SuperblockFlag.NO_FRAGMENTS
-        if self._options.exports:
-            flags |= SuperblockFlag.EXPORTABLE
-        if not has_xattrs:
-            flags |= SuperblockFlag.NO_XATTRS
-        if self._options.compressor == "none":
-            flags |= _ALL_UNCOMPRESSED
-        return flags
+        options = self._options
+        is_set = {
+            SuperblockFlag.DUPLICATES: options.find_duplicates,
+            SuperblockFlag.COMPRESSOR_OPTIONS: self._has_compressor_options,
+            SuperblockFlag.NO_FRAGMENTS: not options.fragments,
+            SuperblockFlag.ALWAYS_FRAGMENTS: options.tail_ends,
+            SuperblockFlag.EXPORTABLE: options.exports,
+            SuperblockFlag.NO_XATTRS: not has_xattrs,
+            **{flag: part in self._raw_parts for part, flag in _UNCOMPRESSED_FLAGS.items()},
+        }
+        return reduce(or_, (flag for flag, is_so in is_set.items() if is_so), SuperblockFlag(0))
+
+
+def _store_raw(_block: bytes) -> bytes | None:
+    return None
 
 
 def _write_tree(numbering: Numbering, inodes: InodeWriter, listings: DirectoryWriter) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from array import array
+from copy import copy
 from typing import NamedTuple, cast
 
 from pysquash.format.codec import joined_pack
@@ -74,13 +75,14 @@ class Numbering(NamedTuple):
     refs: array[int]
 
 
-def number_inodes(root: Node) -> Numbering:
+def number_inodes(root: Node, *, hard_links: bool = True) -> Numbering:
     """Sort every directory by name, and give each inode its number and link count.
 
     A directory's children get consecutive numbers, so that the deltas in its listing stay small.
 
     Args:
         root: The tree; each directory's `children` are put in order in place.
+        hard_links: Whether several names of one inode stay so; otherwise each further one gets a copy, in place.
     """
     directories = []
     root.number, root.nlink, count = 1, 2, 1
@@ -91,16 +93,19 @@ def number_inodes(root: Node) -> Numbering:
         directories.append(directory)
         unsorted = directory.names
         children = directory.children = {name: unsorted[name] for name in sorted(unsorted)}
-        for node in children.values():
+        for name, node in children.items():
             if node.children is not None:
                 directory.nlink += 1
                 node.nlink = 2
                 waiting.append(node)
-            else:
+            elif node.number and hard_links:  # another name came first
                 node.nlink += 1
-                if node.number:  # another name came first
-                    name_counts[Kind.HARD_LINK] += 1
-                    continue
+                name_counts[Kind.HARD_LINK] += 1
+                continue
+            else:
+                if node.number:
+                    node = children[name] = copy(node)  # noqa: PLW2901 - from here on it is about that one
+                node.nlink = 1
             count += 1
             node.number = count
             name_counts[node.kind] += 1

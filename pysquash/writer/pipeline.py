@@ -31,6 +31,10 @@ def compress_batch(settings: CompressorSettings, blocks: Sequence[bytes]) -> lis
     return [new if len(new) < len(old) else None for old, new in zip(blocks, compressed, strict=True)]
 
 
+def _leave_batch(_settings: CompressorSettings, blocks: Sequence[bytes]) -> list[bytes | None]:
+    return [None] * len(blocks)
+
+
 class Pipeline:
     """Compresses in parallel, lands in order."""
 
@@ -41,17 +45,19 @@ class Pipeline:
         self._flying: deque[tuple[Future[list[bytes | None]], Sequence[bytes], Land]] = deque()
         self._flying_limit = worker_count + 2
 
-    def submit(self, blocks: Sequence[bytes], land: Land) -> None:
+    def submit(self, blocks: Sequence[bytes], land: Land, *, is_raw: bool = False) -> None:
         """Have a batch compressed; it lands during this or a later call.
 
         Args:
             blocks: About BATCH_SIZE bytes in all; not changed by anyone from now on.
             land: Called once, after the calls of all batches submitted earlier.
+            is_raw: Whether the batch is to be stored as it is.
         """
+        work = _leave_batch if is_raw else compress_batch
         if self._pool is None:
-            land(blocks, compress_batch(self._settings, blocks))
+            land(blocks, work(self._settings, blocks))
             return
-        self._flying.append((self._pool.submit(compress_batch, self._settings, blocks), blocks, land))
+        self._flying.append((self._pool.submit(work, self._settings, blocks), blocks, land))
         while self._flying and (len(self._flying) > self._flying_limit or self._flying[0][0].done()):
             self._land_oldest()
 

@@ -4,21 +4,26 @@ In: the attributes of one inode after the other. Out: rows of the xattr id table
 On disk: "Xattr table".
 Rules kept here: a name is stored without its prefix, whose number is the key's type; a row's size counts the full
 names, one byte more for each, and the values; a value that is stored already is given by reference.
-Not here: which attributes are kept at all (sources).
+Not here: which attributes of a source an image can have (sources).
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Collection
 
 from pysquash.errors import InputError, printable
 from pysquash.format.constants import NO_XATTRS, XATTR_PREFIXES
 from pysquash.format.records import XATTR_ENTRY, XATTR_ID, XATTR_REF, XATTR_TABLE, XATTR_VALUE
 from pysquash.format.words import XATTR_OUT_OF_LINE
+from pysquash.options import WriterOptions
 from pysquash.tree.entry import Xattrs
+from pysquash.tree.node import Node
 from pysquash.writer.metadata import Compress, MetadataWriter
 from pysquash.writer.output import Output
 from pysquash.writer.tables import write_table
 
-__all__ = ["XattrWriter"]
+__all__ = ["XattrWriter", "keep_xattrs"]
 
 
 class XattrWriter:
@@ -86,3 +91,29 @@ class XattrWriter:
         if len(value) > XATTR_REF.size:  # a shorter value takes no more room than a reference to it
             self._value_refs[value] = self._stream.ref
         self._stream.write(XATTR_VALUE.pack(len(value)) + value)
+
+
+def keep_xattrs(root: Node, options: WriterOptions, always: Collection[bytes] = ()) -> None:
+    """Take out of a tree, in place, the attributes that the options do not want.
+
+    Args:
+        root: The tree.
+        options: Which are wanted.
+        always: Names that are kept whatever the options say.
+    """
+    include, exclude = options.xattrs_include, options.xattrs_exclude
+    if options.xattrs and include is None and exclude is None:
+        return
+    included, excluded = re.compile(include or ""), re.compile(exclude or "(?!)")
+
+    def is_wanted(name: bytes) -> bool:
+        text = name.decode("utf-8", "surrogateescape")
+        return options.xattrs and included.search(text) is not None and excluded.search(text) is None
+
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node.xattrs:
+            node.xattrs = tuple((name, value) for name, value in node.xattrs if name in always or is_wanted(name))
+        if node.children:
+            waiting += node.children.values()
