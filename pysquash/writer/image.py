@@ -74,7 +74,9 @@ class ImageWriter:
         self._output = output
         self._options = options
         self._settings, self._codec = codec_for(options)
-        self._raw_parts = UNCOMPRESSED_PARTS if options.compressor == "none" else frozenset(options.uncompressed)
+        raw_parts = UNCOMPRESSED_PARTS if options.compressor == "none" else frozenset(options.uncompressed)
+        # Inodes do not go without ids, and then ids are not named: so it is with others.
+        self._raw_parts = raw_parts - {"ids"} if "inodes" in raw_parts else raw_parts
         self._pipeline = Pipeline(self._settings, options.worker_count)
         self.data = DataWriter(output, self._pipeline, options)
         output.write(bytes(DATA_START))
