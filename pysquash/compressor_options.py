@@ -43,13 +43,16 @@ class CompressorOptions(Mapping[str, object]):
         self._values = dict(values)
 
     @classmethod
-    def parsed(cls, values: Mapping[str, object], *, compressor: str, block_size: int) -> CompressorOptions:
+    def parsed(
+        cls, values: Mapping[str, object], *, compressor: str, block_size: int, has_levels: bool = False
+    ) -> CompressorOptions:
         """Check options, and bring them into their form.
 
         Args:
             values: What the caller gave, without a level.
             compressor: As in `WriterOptions`.
             block_size: Bytes in a data block.
+            has_levels: Whether it has a level as well, for what is said of a name that is unknown.
 
         Raises:
             OptionError: There is no such option, or no such value of it.
@@ -59,8 +62,8 @@ class CompressorOptions(Mapping[str, object]):
         for name, value in values.items():
             parse = known.get(name)
             if parse is None:
-                there_are = f"it has {', '.join(known)}" if known else "it has none"
-                raise OptionError(f"compressor {compressor} has no option {name!r}: {there_are}, besides level")
+                names = ", ".join([*known, *(["level"] if has_levels else [])])
+                raise OptionError(f"compressor {compressor} has no option {name!r:.80}, only: {names or 'none'}")
             parsed[name] = parse(name, value, block_size)
         return cls(parsed)
 

@@ -188,15 +188,17 @@ class WriterOptions:
         given = self.compressor_options
         if not isinstance(given, Mapping):
             raise OptionTypeError(f"compressor_options must be a mapping of names to values, not {given!r:.80}")
-        others = {name: value for name, value in given.items() if name != "level"}
-        parsed = CompressorOptions.parsed(others, compressor=self.compressor, block_size=self.block_size)
+        levels = _LEVELS[self.compressor]
+        others = {name: value for name, value in given.items() if name != "level" or not levels}
+        parsed = CompressorOptions.parsed(
+            others, compressor=self.compressor, block_size=self.block_size, has_levels=bool(levels)
+        )
         level = self.level
-        if "level" in given:
+        if "level" in given and levels:
             level = whole_number(given["level"])
             if level is None or self.level not in (None, level):
                 also = "" if self.level is None else f": there is another one, {self.level!r}"
                 raise OptionError(f"the option level must be one whole number, not {given['level']!r}{also}")
-        levels = _LEVELS[self.compressor]
         if level is not None and (whole_number(level) is None or level not in levels):
             allowed = f"{levels[0]} to {levels[-1]}" if levels else "no levels"
             raise OptionError(f"level {level!r}: compressor {self.compressor} has {allowed}")

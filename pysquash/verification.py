@@ -42,6 +42,7 @@ class Verification:
     def __init__(self, options: WriterOptions) -> None:
         """Remember nothing yet."""
         self.is_wanted = options.verify
+        self._options = options
         self._contents: dict[object, Content] = {}
 
     def watch(self, size: int, read: Read, segments: tuple[Segment, ...] | None) -> tuple[Read, Watched | None]:
@@ -98,6 +99,6 @@ class Verification:
         # Reader and check are half of the package, and few images are verified.
         from pysquash.readback import problems_of  # noqa: PLC0415
 
-        problems = problems_of(output, root, self._contents)
+        problems = problems_of(output, root, self._contents, self._options)
         if problems:
             raise VerificationError(problems)

@@ -23,7 +23,6 @@ from pysquash.cli.additions import (
 )
 from pysquash.cli.console import (
     auth_files,
-    byte_count,
     output_path,
     progress_bar,
     size_text,
@@ -31,6 +30,7 @@ from pysquash.cli.console import (
     tell,
     warn,
 )
+from pysquash.cli.image_options import SectionedCommand, image_options, writer_values
 from pysquash.options import WriterOptions
 from pysquash.report import Report
 from pysquash.sources.files import AddedFile, AddedSymlink
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["build"]
 
 
-@click.command(short_help="Pack layers into one SquashFS image.")
+@click.command(cls=SectionedCommand, short_help="Pack layers into one SquashFS image.")
 @click.argument("sources", nargs=-1, metavar="SOURCE...")
 @click.option(
     "-o",
@@ -127,16 +127,7 @@ __all__ = ["build"]
     type=click.Path(path_type=Path, readable=False),
     help="A directory to keep what comes from registries.",
 )
-@click.option(
-    "-c", "--compressor", type=click.Choice(["zstd", "gzip", "xz", "none"]), default="zstd", show_default=True
-)
-@click.option("-X", "compressor_options", multiple=True, metavar="NAME=VALUE", help="A compressor's option: level=3.")
-@click.option(
-    "-b", "--block-size", type=byte_count, default="128K", show_default=True, help="4K to 1M, a power of two."
-)
-@click.option("-j", "--workers", type=click.IntRange(1, 1024), help="Threads that compress; one a processor.")
-@click.option("--no-fragments", is_flag=True, help="Give the tail end of each file a block of its own.")
-@click.option("--exports", is_flag=True, help="Write the table that NFS needs.")
+@image_options
 @click.option(
     "--whiteouts",
     type=click.Choice(["apply", "keep"]),
@@ -182,11 +173,9 @@ def build(
     map_users: tuple[str, ...],
     map_groups: tuple[str, ...],
     owner: str | None,
-    compressor_options: tuple[str, ...],
     platform: str | None,
     authfile: Path | None,
     blob_cache: Path | None,
-    no_fragments: bool,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -201,9 +190,7 @@ def build(
     """
     if not sources and not parts:
         raise click.UsageError("there is no SOURCE")
-    writer_options = WriterOptions(
-        **options, level=_level(compressor_options), fragments=not no_fragments, source_date_epoch=source_date_epoch()
-    )
+    writer_options = WriterOptions(**writer_values(options), source_date_epoch=source_date_epoch())
     if layers_folder is not None:
         _refuse_with_layers(click.get_current_context())
         images = build_layers(
@@ -287,16 +274,6 @@ _NOT_WITH_LAYERS = {
     "owner": "it changes one tree of all layers; change owners in the layers themselves",
     **dict.fromkeys(("files", "default_files", "symlinks", "directories", "vm", "config_in_image"), _ONE_TREE),
 }
-
-
-def _level(texts: tuple[str, ...]) -> int | None:
-    level = None
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if name != "level" or not equals or not value.isascii() or not value.isdigit():
-            raise click.BadParameter(f"{text!r}: the option that there is is level=NUMBER", param_hint="-X")
-        level = int(value)
-    return level
 
 
 def _summary(report: Report, output: Path) -> str:

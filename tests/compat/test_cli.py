@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
+import click
 import pytest
 
 import pysquash
+from pysquash.cli.build import build
 from tests.tarbuild import END, header, padded
 
 COMMAND = [sys.executable, "-m", "pysquash"]
@@ -61,6 +65,62 @@ def test_options_reach_the_image(layer: Path, tmp_path: Path) -> None:
     assert int.from_bytes(raw[24:26], "little") & 0x480 == 0x480  # exportable, with compressor options
 
 
+def test_the_options_of_an_image(tmp_path: Path) -> None:
+    """Each is what Python's option of it makes, and not what none makes."""
+    layer, plain, image, expected = (tmp_path / name for name in ("layer.tar", "plain", "image", "expected"))
+    text = b" ".join(b"%d" % (row * row) for row in range(30_000))
+    with tarfile.open(layer, "w", format=tarfile.PAX_FORMAT) as archive:
+        for name, content in (("long", text), ("same", text), ("short", text[:999]), ("zeros", bytes(200_000))):
+            info = tarfile.TarInfo(name)
+            info.size, info.pax_headers = len(content), {"SCHILY.xattr.user.x": "v", "SCHILY.xattr.trusted.y": "v"}
+            archive.addfile(info, io.BytesIO(content))
+        info.type, info.name, info.linkname, info.size, info.pax_headers = tarfile.LNKTYPE, "link", "long", 0, {}
+        archive.addfile(info)
+    pysquash.tar2squashfs([layer], plain)
+    for arguments, options in (
+        (["-c", "lz4", "-X", "hc"], {"compressor": "lz4", "compressor_options": {"hc": True}}),
+        (["-c", "lzo"], {"compressor": "lzo"}),
+        (["-c", "lzma"], {"compressor": "lzma"}),
+        (
+            ["-c", "gzip", "-X", "level=3", "-X", "strategy=fixed,filtered", "-X", "window-size=9"],
+            {
+                "compressor": "gzip",
+                "level": 3,
+                "compressor_options": {"strategy": ("filtered", "fixed"), "window-size": 9},
+            },
+        ),
+        (
+            ["-c", "xz", "-X", "bcj=x86", "-X", "dict-size=50%"],
+            {"compressor": "xz", "compressor_options": {"bcj": ("x86",), "dict-size": 65536}},
+        ),
+        (
+            ["--uncompressed", "data,fragments", "--uncompressed", "ids"],
+            {"uncompressed": {"data", "fragments", "ids"}},
+        ),
+        (["--no-fragments"], {"fragments": False}),
+        (["--no-tail-ends"], {"tail_ends": False}),
+        (["--no-dedup"], {"find_duplicates": False}),
+        (["--no-holes"], {"find_holes": False}),
+        (["--no-hard-links"], {"hard_links": False}),
+        (["--no-xattrs"], {"xattrs": False}),
+        (["--xattrs-include", "^user", "--xattrs-exclude", "x"], {"xattrs_include": "^user", "xattrs_exclude": "x"}),
+        (["--no-padding"], {"padded": False}),
+    ):
+        done = call("build", layer, "-o", image, *arguments)
+        assert done.returncode == 0, done.stderr
+        pysquash.tar2squashfs([layer], expected, options=pysquash.WriterOptions(**options))
+        assert image.read_bytes() == expected.read_bytes(), arguments
+        assert image.read_bytes() != plain.read_bytes(), arguments
+
+
+def test_help_has_sections() -> None:
+    said = call("build", "--help").stdout
+    assert said.index("--output") < said.index("Compression:") < said.index("-X ") < said.index("Image:")
+    assert said.index("Image:") < said.index("--no-dedup")
+    for parameter in build.params:
+        assert max(parameter.opts, key=len) in said or isinstance(parameter, click.Argument)
+
+
 def test_source_date_epoch(layer: Path, tmp_path: Path) -> None:
     image = tmp_path / "image"
     assert call("build", layer, "-o", image, SOURCE_DATE_EPOCH="1234567890").returncode == 0
@@ -93,7 +153,15 @@ def test_standard_input_and_added_files(layer: Path, tmp_path: Path) -> None:
         (["layer.tar", "-o", "image", "-b", "100K"], 2, "power of two"),
         (["layer.tar", "-o", "image", "-b", "many"], 2, "is not a size"),
         (["layer.tar", "-o", "image", "-X", "level=99"], 2, "level 99"),
-        (["layer.tar", "-o", "image", "-X", "speed=1"], 2, "level=NUMBER"),
+        (["layer.tar", "-o", "image", "-X", "speed=1"], 2, "no option 'speed', only: level"),
+        (["layer.tar", "-o", "image", "-X", "level=1", "-X", "level=2"], 2, "level is there twice"),
+        (["layer.tar", "-o", "image", "-X", "level"], 2, "one whole number"),
+        (["layer.tar", "-o", "image", "-c", "xz", "-X", "level=6"], 2, "no option 'level', only: dict-size, bcj"),
+        (["layer.tar", "-o", "image", "-c", "xz", "-X", "dict-size=3"], 2, "dict-size must be 8192 to"),
+        (["layer.tar", "-o", "image", "-c", "lz4", "-X", "hc=maybe"], 2, "hc must be true or false"),
+        (["layer.tar", "-o", "image", "-c", "lzo", "-X", "algorithm=lzo1x_1_15"], 2, "lzo1x_999 at level 8"),
+        (["layer.tar", "-o", "image", "--uncompressed", "data,names"], 2, "not 'names'"),
+        (["layer.tar", "-o", "image", "--xattrs-exclude", "("], 2, "must be a regular expression"),
         (["layer.tar", "-o", "image", "--file", "x"], 2, "DEST=SRC"),
     ],
 )

@@ -29,7 +29,7 @@ ALLOWED = {
     "reader": {"errors", "options", "compression", "format", "tree"},
     "spool": {"tree"},
     "verification": {"errors", "options", "readback", "tree", "writer"},
-    "readback": {"errors", "fsck", "reader", "tree", "writer"},
+    "readback": {"errors", "format", "fsck", "options", "reader", "tree", "writer"},
     "reading": {"errors", "options", "report", "sources", "spool", "tree", "verification"},
     "merged_tree": {"errors", "options", "reading", "sources", "tree", "verification"},
     "packing": {"errors", "merged_tree", "options", "reading", "report", "spool", "tree", "verification", "writer"},
