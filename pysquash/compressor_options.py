@@ -9,9 +9,10 @@ Not here: levels (options), and what absent ones mean (compression).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from pysquash.errors import OptionError
+from pysquash.frozen_mapping import FrozenMapping
 
 __all__ = [
     "BCJ_FILTERS",
@@ -33,14 +34,10 @@ _Parse = Callable[[str, object, int], object]
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
-class CompressorOptions(Mapping[str, object]):
-    """Names and checked values: a mapping that cannot be changed, and can be hashed and pickled."""
+class CompressorOptions(FrozenMapping[str, object]):
+    """Names and checked values."""
 
-    __slots__ = ("_values",)
-
-    def __init__(self, values: Mapping[str, object]) -> None:
-        """Hold what was checked; every value can be hashed."""
-        self._values = dict(values)
+    __slots__ = ()
 
     @classmethod
     def parsed(
@@ -66,24 +63,6 @@ class CompressorOptions(Mapping[str, object]):
                 raise OptionError(f"compressor {compressor} has no option {name!r:.80}, only: {names or 'none'}")
             parsed[name] = parse(name, value, block_size)
         return cls(parsed)
-
-    def __getitem__(self, name: str) -> object:
-        return self._values[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __hash__(self) -> int:
-        return hash(frozenset(self._values.items()))
-
-    def __eq__(self, other: object) -> bool:
-        return self._values == dict(other) if isinstance(other, Mapping) else NotImplemented
-
-    def __repr__(self) -> str:
-        return repr(self._values)
 
 
 NO_OPTIONS = CompressorOptions({})

@@ -87,6 +87,8 @@ def pack_layers(
         raise LimitError("the number of layers", len(layers), limit)
     if xattrs not in ("trusted", "user"):
         raise OptionError(f"overlay attributes are trusted or user, not {xattrs!r}")
+    if options.is_sorted:
+        raise OptionError("an image of each layer has its contents in the order of the layer, and in no other")
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f"{target} is there already, and is not an empty folder")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from pysquash.compressor_options import CompressorOptions, whole_number
 from pysquash.errors import OptionError, OptionTypeError
+from pysquash.frozen_mapping import FrozenMapping
 
 __all__ = [
     "UNCOMPRESSED_PARTS",
@@ -22,10 +23,12 @@ __all__ = [
     "DuplicatePolicy",
     "Limits",
     "ParentSymlinkPolicy",
+    "SortOrder",
     "WhiteoutPolicy",
     "WriterOptions",
 ]
 
+SortOrder = Literal["path", "size"]
 Compressor = Literal["zstd", "gzip", "xz", "lz4", "lzo", "lzma", "none"]
 WhiteoutPolicy = Literal["apply", "keep"]
 DuplicatePolicy = Literal["first", "last", "error"]
@@ -114,6 +117,12 @@ class WriterOptions:
         xattrs: Whether extended attributes are kept.
         xattrs_include: A regular expression; attributes are kept only where it is found in their full name.
         xattrs_exclude: The same for attributes that are left out, whatever the other one says.
+        sort_by: How contents are ordered in the image: by "path", directory by directory, by "size", smallest first, or
+            None, as they are read. Anything but None takes as much room beside the image as its contents do, while they
+            are waiting for their turn.
+        sort_priorities: Priorities of paths, -32768 to 32767, or what gives the priority of a path, or None for no own.
+            Contents of a higher one come first, whatever `sort_by` says; a directory's counts for all below it that
+            have no own. 0 is that of all others.
         padded: Whether the image is filled up to a multiple of 4096, which loop devices need.
         exports: Whether to write an export table, which only NFS needs.
         source_date_epoch: Seconds since 1970, 0 to 2^32-1: the image's own time, and the mtime of directories that
@@ -145,6 +154,8 @@ class WriterOptions:
     xattrs: bool = True
     xattrs_include: str | None = None
     xattrs_exclude: str | None = None
+    sort_by: SortOrder | None = None
+    sort_priorities: Mapping[bytes, int] | Callable[[bytes], int | None] = field(default_factory=dict)
     padded: bool = True
     exports: bool = False
     source_date_epoch: int = 0
@@ -165,6 +176,9 @@ class WriterOptions:
             raise OptionError(f"block_size must be a power of two from 4096 to 1048576, not {size!r}")
         self._check_compression()
         self._check_uncompressed()
+        if self.sort_by is not None:
+            _one_of("sort_by", self.sort_by, ("path", "size"))
+        self._check_priorities()
         for name in ("xattrs_include", "xattrs_exclude"):
             _check_pattern(name, getattr(self, name))
         if self.workers is not None and (not isinstance(self.workers, int) or not 1 <= self.workers <= 1024):
@@ -219,6 +233,33 @@ class WriterOptions:
                 raise OptionError(f"uncompressed must be some of {allowed}; not {part!r:.80}")
         object.__setattr__(self, "uncompressed", frozenset(parts))
 
+    def _check_priorities(self) -> None:
+        """Check the priorities of paths, and bring the paths into their form."""
+        given = self.sort_priorities
+        if callable(given):
+            return
+        if not isinstance(given, Mapping):
+            raise OptionTypeError(f"sort_priorities must be a mapping of paths to numbers, not {given!r:.80}")
+        checked = {}
+        for path, priority in given.items():
+            raw = path.encode("utf-8", "surrogateescape") if isinstance(path, str) else path
+            if not isinstance(raw, bytes):
+                raise OptionTypeError(f"sort_priorities must be of paths, and not of {path!r:.80}")
+            if isinstance(priority, bool) or not isinstance(priority, int) or priority not in _PRIORITIES:
+                raise OptionError(f"the priority of {path!r:.80} must be -32768 to 32767, not {priority!r:.80}")
+            checked[b"/".join(part for part in raw.split(b"/") if part not in (b"", b"."))] = priority
+        object.__setattr__(self, "sort_priorities", FrozenMapping(checked))
+
+    @property
+    def is_sorted(self) -> bool:
+        """Whether contents are stored in another order than that in which they are read."""
+        return self.sort_by is not None or callable(self.sort_priorities) or bool(self.sort_priorities)
+
+    def priority_of(self, path: bytes) -> int | None:
+        """Give the priority that a path has of its own."""
+        priorities = self.sort_priorities
+        return priorities(path) if callable(priorities) else priorities.get(path)
+
     @property
     def worker_count(self) -> int:
         """How many threads compress: `workers`, or one per processor."""
@@ -239,6 +280,7 @@ _FLAGS = (
     "lenient",
     "verify",
 )
+_PRIORITIES = range(-0x8000, 0x8000)
 _LEVELS = {
     "zstd": range(1, 23),
     "gzip": range(1, 10),

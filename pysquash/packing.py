@@ -10,21 +10,20 @@ Not here: what callers may pass (api), each step (vm).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
 
 from pysquash.errors import LimitError, printable
 from pysquash.merged_tree import MergedTree, Step
 from pysquash.options import WriterOptions
 from pysquash.reading import KeptContents, LayerReader, OpenSource
 from pysquash.report import Progress, Report, Warnings
+from pysquash.sorting import files, setting_aside, store_spooled
 from pysquash.spool import Spool, Spooled
 from pysquash.tree.entry import Kind
 from pysquash.tree.merge import Merge
-from pysquash.tree.node import Node
 from pysquash.tree.patterns import Patterns
 from pysquash.verification import Verification
 from pysquash.writer.image import ImageWriter
@@ -86,9 +85,10 @@ def pack(
         started = time.perf_counter()
         verification = Verification(options)
         kept = KeptContents(changes.kept_names) if changes.kept_names else None
-        tree = MergedTree(Merge(options, warnings), image.data.store, verification, options, warnings, kept)
+        store = setting_aside(image.data.store, spool, options)
+        tree = MergedTree(Merge(options, warnings), store, verification, options, warnings, kept)
         reader = LayerReader(
-            image.data.store,
+            store,
             spool,
             tree.merge,
             options,
@@ -100,7 +100,7 @@ def pack(
         reader.read(layers, changes.over, partial(_change_sources, tree, changes))
         for step in changes.on_tree:
             step(tree)
-        needed_count = _store_spooled(tree, image, spool)
+        needed_count = store_spooled(tree.root, image.data.store, spool, options, verification)
         was_read = time.perf_counter()
         if progress is not None:
             progress("write", 0, None)
@@ -145,35 +145,8 @@ def _leave_out(tree: MergedTree, exclude: Patterns) -> None:
     """
     removed = tree.merge.remove(exclude.match)
     stored = [(path, node) for path, node in removed if node.kind is Kind.FILE and not isinstance(node.data, Spooled)]
-    needed = {id(node.data) for node in _files(tree.root)} if stored else set()
+    needed = {id(node.data) for node in files(tree.root)} if stored else set()
     for path, node in stored:
         if id(node.data) not in needed and tree.has_content(node):
             text = "is left out, but a symlink led to it, so that its content is in the image, where nothing leads"
             tree.notice(text, source=printable(path))
-
-
-def _store_spooled(tree: MergedTree, image: ImageWriter, spool: Spool) -> int:
-    """Store what was set aside and is in the tree after all, in the order in which it was read; give how many."""
-    if not spool.end:
-        return 0
-    nodes = [node for node in _files(tree.root) if isinstance(node.data, Spooled)]
-    nodes.sort(key=lambda node: cast(Spooled, node.data).start)
-    count = 0
-    for node in nodes:
-        spooled = node.data
-        if isinstance(spooled, Spooled):  # else a hard link of one stored in this loop
-            count += 1
-            node.data = image.data.store(spooled.size, spool.reader(spooled), spooled.segments)
-            tree.verification.moved(spooled, node.data)
-    return count
-
-
-def _files(root: Node) -> Iterator[Node]:
-    """Yield every node of a regular file, once for each of its names."""
-    waiting = [root]
-    while waiting:
-        for node in waiting.pop().names.values():
-            if node.children is not None:
-                waiting.append(node)
-            elif node.kind is Kind.FILE:
-                yield node

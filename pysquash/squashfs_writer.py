@@ -18,8 +18,10 @@ from pysquash.errors import LimitError, OptionError, OptionTypeError
 from pysquash.options import WriterOptions
 from pysquash.own_files import OwnFiles
 from pysquash.report import Warnings
+from pysquash.sorting import setting_aside, store_spooled
 from pysquash.sources.directory import DirectorySource
 from pysquash.sources.files import Attributes, Content, added_entry, added_file, added_symlink, image_path
+from pysquash.spool import Spool
 from pysquash.tree.entry import Entry, Kind
 from pysquash.tree.merge import Merge
 from pysquash.verification import Verification
@@ -69,6 +71,8 @@ class SquashfsWriter:
             self._output.discard()
             raise
         self._verification = Verification(self._options)
+        self._spool = Spool(self._output.folder)
+        self._store_content = setting_aside(self._image.data.store, self._spool, self._options)
         self._entry_count = 0
         self.summary: ImageSummary | None = None
 
@@ -180,18 +184,21 @@ class SquashfsWriter:
         try:
             if kind is None:
                 self._merge.end_layer()
-                self.summary = self._image.finish(self._merge.root)
+                root, store = self._merge.root, self._image.data.store
+                store_spooled(root, store, self._spool, self._options, self._verification)
+                self.summary = self._image.finish(root)
                 self._verification.verify(self._output, self._merge.root)
                 self._output.keep()
         finally:
             try:
                 self._image.close()
+                self._spool.close()
             finally:
                 self._output.discard()
 
     def _store(self, entry: Entry, read: Callable[[int], bytes]) -> None:
         watched, content = self._verification.watch(entry.size, read, entry.segments)
-        entry.data = self._image.data.store(entry.size, watched, entry.segments)
+        entry.data = self._store_content(entry.size, watched, entry.segments)
         self._verification.note(entry.data, content)
 
     def _add(self, name: _Name, kind: Kind, attributes: Attributes, **fields: object) -> None:

@@ -264,6 +264,7 @@ def _refuse_with_layers(context: click.Context) -> None:
 
 _ONE_TREE = "it changes one tree of all layers; put what it does into one more layer, such as dir:FOLDER"
 _NOT_WITH_LAYERS = {
+    "sort_by": "an image of each layer has its contents in the order of the layer",
     "output": "images go either into one file or into a folder",
     "as_json": "its report is about one image",
     "config_out": "there is no one image that a configuration could be beside",

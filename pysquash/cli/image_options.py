@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from pysquash.cli.console import byte_count
+from pysquash.sort_file import read_sort_file
 
 __all__ = ["SectionedCommand", "image_options", "writer_values"]
 
@@ -46,6 +47,12 @@ _CONTENT: list[_Decorator] = [
     click.option("--no-xattrs", is_flag=True, help="Leave all extended attributes out."),
     click.option("--xattrs-include", metavar="REGEX", help="Keep only attributes in whose name this is found: ^user."),
     click.option("--xattrs-exclude", metavar="REGEX", help="Leave attributes out in whose name this is found."),
+    click.option(
+        "--sort-by",
+        multiple=True,
+        metavar="path|size|FILE",
+        help="Order contents by path, by size, or by a FILE of paths and their priorities, highest first.",
+    ),
     click.option("--no-padding", is_flag=True, help="End where the data ends; loop devices need whole 4 KiB."),
     click.option("--exports", is_flag=True, help="Write the table that NFS needs."),
 ]
@@ -71,11 +78,22 @@ def writer_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn what the options said into what `WriterOptions` takes; what is not about the image is passed on.
 
     Raises:
-        click.BadParameter: -X has no value where it needs one.
+        click.BadParameter: A name of -X is there twice, or there are too many orders.
+        OptionError: The file with priorities is malformed.
+        OSError: It cannot be read.
     """
-    taken = {_NEGATED.get(name, name): (not value if name in _NEGATED else value) for name, value in values.items()}
+    taken: dict[str, Any] = {
+        _NEGATED.get(name, name): (not value if name in _NEGATED else value) for name, value in values.items()
+    }
     taken["compressor_options"] = _pairs(values["compressor_options"])
     taken["uncompressed"] = [part for text in values["uncompressed"] for part in text.split(",")]
+    orders = taken.pop("sort_by")
+    by_name = [order for order in orders if order in ("path", "size")]
+    sort_files = [order for order in orders if order not in ("path", "size")]
+    if len(by_name) > 1 or len(sort_files) > 1:
+        raise click.BadParameter("at most one FILE and one of path and size", param_hint="--sort-by")
+    taken["sort_by"] = by_name[0] if by_name else None
+    taken["sort_priorities"] = read_sort_file(sort_files[0]) if sort_files else {}
     return taken
 
 

@@ -69,14 +69,17 @@ def test_the_options_of_an_image(tmp_path: Path) -> None:
     """Each is what Python's option of it makes, and not what none makes."""
     layer, plain, image, expected = (tmp_path / name for name in ("layer.tar", "plain", "image", "expected"))
     text = b" ".join(b"%d" % (row * row) for row in range(30_000))
+    contents = {"long": text, "same": text, "short": text[:999], "zeros": bytes(200_000), "first": text[100_000:]}
     with tarfile.open(layer, "w", format=tarfile.PAX_FORMAT) as archive:
-        for name, content in (("long", text), ("same", text), ("short", text[:999]), ("zeros", bytes(200_000))):
+        for name, content in contents.items():
             info = tarfile.TarInfo(name)
             info.size, info.pax_headers = len(content), {"SCHILY.xattr.user.x": "v", "SCHILY.xattr.trusted.y": "v"}
             archive.addfile(info, io.BytesIO(content))
         info.type, info.name, info.linkname, info.size, info.pax_headers = tarfile.LNKTYPE, "link", "long", 0, {}
         archive.addfile(info)
     pysquash.tar2squashfs([layer], plain)
+    priorities = tmp_path / "priorities"
+    priorities.write_text("short 5\n")
     for arguments, options in (
         (["-c", "lz4", "-X", "hc"], {"compressor": "lz4", "compressor_options": {"hc": True}}),
         (["-c", "lzo"], {"compressor": "lzo"}),
@@ -105,6 +108,9 @@ def test_the_options_of_an_image(tmp_path: Path) -> None:
         (["--no-xattrs"], {"xattrs": False}),
         (["--xattrs-include", "^user", "--xattrs-exclude", "x"], {"xattrs_include": "^user", "xattrs_exclude": "x"}),
         (["--no-padding"], {"padded": False}),
+        (["--sort-by", "path"], {"sort_by": "path"}),
+        (["--sort-by", "size"], {"sort_by": "size"}),
+        (["--sort-by", str(priorities), "--sort-by", "size"], {"sort_by": "size", "sort_priorities": {b"short": 5}}),
     ):
         done = call("build", layer, "-o", image, *arguments)
         assert done.returncode == 0, done.stderr
@@ -162,6 +168,10 @@ def test_standard_input_and_added_files(layer: Path, tmp_path: Path) -> None:
         (["layer.tar", "-o", "image", "-c", "lzo", "-X", "algorithm=lzo1x_1_15"], 2, "lzo1x_999 at level 8"),
         (["layer.tar", "-o", "image", "--uncompressed", "data,names"], 2, "not 'names'"),
         (["layer.tar", "-o", "image", "--xattrs-exclude", "("], 2, "must be a regular expression"),
+        (["layer.tar", "-o", "image", "--sort-by", "path", "--sort-by", "size"], 2, "at most one"),
+        (["layer.tar", "-o", "image", "--sort-by", "missing"], 1, "missing"),
+        (["layer.tar", "-o", "image", "--sort-by", "layer.tar"], 2, "line 1 is not a path and a number"),
+        (["layer.tar", "--layers", "images", "--sort-by", "path"], 2, "--sort-by does not go with --layers"),
         (["layer.tar", "-o", "image", "--file", "x"], 2, "DEST=SRC"),
     ],
 )

@@ -25,6 +25,7 @@ from pysquash import Rule, SquashfsImage, SquashfsWriter, WriterOptions, check
 from pysquash.format.constants import DATA_START, NO_TABLE, SuperblockFlag
 from pysquash.format.records import SUPERBLOCK, Superblock
 from pysquash.format.words import DATA_RAW
+from pysquash.sort_file import read_sort_file
 from tests.snapshot import (
     Tree,
     assert_same,
@@ -417,6 +418,19 @@ def test_which_xattrs_are_kept(options: Options, kept: set[str], source: Path, t
             found = set()
     assert found == kept
     assert bool(superblock(image).flags & SuperblockFlag.NO_XATTRS) is (not kept)
+
+
+def test_priorities_order_as_those_of_mksquashfs(source: Path, wanted: Tree, tmp_path: Path) -> None:
+    file, image, theirs = tmp_path / "priorities", tmp_path / "image", tmp_path / "theirs"
+    file.write_text("# contents\nmany -20\nmany/0311 50\nprogram 7\nrandom\t100\nzeros 8\n")
+    pack(source, image, {"block_size": 4 * KIB, "fragments": False, "sort_priorities": read_sort_file(file)})
+    assert_reads_back(image, tmp_path, wanted)
+    need_tool("mksquashfs", "squashfs-tools")
+    mksquashfs(source, theirs, f"-b 4K -no-fragments -sort {file}")
+    names = ["random", "many/0311", "zeros", "program", "holes", "many/0299"]
+    for each in (image, theirs):
+        starts = [blocks_of(each, name)[2] for name in names]
+        assert starts == sorted(starts)
 
 
 @pytest.mark.parametrize("knob", [*WRITER, Knob({"compressor": "lzma"}, None)], ids=str)
