@@ -40,10 +40,9 @@ boot: $(VENV)/installed
 	@$(BIN)/python examples/boot.py --folder demo/boot
 
 # Its tests are skipped where it cannot be built.
-$(VENV)/liblzo: $(VENV)/developing check-tools
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[liblzo]' \
+$(VENV)/liblzo: $(VENV)/developing | check-tools
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[liblzo]' && touch $@ \
 		|| echo 'not installed: python-lzo, which needs liblzo2-dev and a C compiler; its tests are skipped'
-	@touch $@
 
 check-tools:
 	@.ci/install-tools

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from pysquash import InputError, SquashfsImage, WriterOptions, check
+from pysquash import InputError, OptionError, SquashfsImage, WriterOptions, check
 from pysquash.layering import OverlayXattrs, pack_layers
 from pysquash.packing import OpenSource, pack
 from pysquash.report import Warnings
@@ -188,3 +188,18 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     (tmp_path / "out/there").touch()
     with pytest.raises(FileExistsError, match="not an empty folder"):
         pack_layers(opens, tmp_path / "out", xattrs="trusted", options=OPTIONS, warnings=Warnings())
+
+
+@pytest.mark.parametrize("options", [{"xattrs": False}, {"xattrs_exclude": "."}, {"xattrs_include": "^user"}])
+def test_marks_stay_where_no_other_attributes_do(tmp_path: Path, options: dict[str, object]) -> None:
+    chosen = dataclasses.replace(OPTIONS, verify=True, **options)  # type: ignore[arg-type]
+    base = [Item("file", "e/a", 3, "")]
+    stack, _ = packed([base, [Item("opaque", "e", 5, ""), Item("file", "f", 6, "")]], tmp_path, options=chosen)
+    with SquashfsImage(stack[1]) as image:
+        assert (image / "e").xattrs == {b"trusted.overlay.opaque": b"y"}
+
+
+def test_an_order_of_contents_is_refused(tmp_path: Path) -> None:
+    options = dataclasses.replace(OPTIONS, sort_by="path")
+    with pytest.raises(OptionError, match="in the order of the layer"):
+        pack_layers([], tmp_path / "out", xattrs="trusted", options=options, warnings=Warnings())
