@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers
     from pysquash.comparison import Difference, diff
     from pysquash.errors import (
         CorruptImageError,
+        ExecutorError,
         ImageError,
         InputError,
         LimitError,
@@ -39,6 +40,7 @@ __all__ = [
     "ConfigOutput",
     "CorruptImageError",
     "Difference",
+    "ExecutorError",
     "Finding",
     "IdRange",
     "ImageError",
@@ -81,6 +83,7 @@ _HOMES = {
     "comparison": ("Difference", "diff"),
     "errors": (
         "CorruptImageError",
+        "ExecutorError",
         "ImageError",
         "InputError",
         "LimitError",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 __all__ = [
     "CorruptImageError",
+    "ExecutorError",
     "ImageError",
     "InputError",
     "LimitError",
@@ -113,6 +114,10 @@ class LimitError(InputError, ValueError):
         self.field = field
         self.value = value
         self.limit = limit
+
+
+class ExecutorError(SquashfsError, RuntimeError):
+    """The executor that was to compress blocks did not: it is broken or shut down, or a task of it failed."""
 
 
 class ImageError(SquashfsError):

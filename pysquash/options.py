@@ -11,11 +11,14 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pysquash.compressor_options import CompressorOptions, whole_number
 from pysquash.errors import OptionError, OptionTypeError
 from pysquash.frozen_mapping import FrozenMapping
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 __all__ = [
     "UNCOMPRESSED_PARTS",
@@ -109,6 +112,9 @@ class WriterOptions:
             "xattrs".
         block_size: Bytes in a data block: a power of two from 4096 to 1 MiB. 128 KiB is what every other tool uses.
         workers: Threads that compress, or None for one per processor. The image's bytes do not depend on it.
+        executor: What compresses blocks instead of threads of our own: any `concurrent.futures.Executor`, of processes
+            or of a cluster. It gets batches of 2 MiB, `workers` + 2 of them at a time, so `workers` is how many it can
+            run at once. It stays the caller's, who shuts it down. The image's bytes do not depend on it either.
         fragments: Whether small files and tail ends share blocks.
         tail_ends: Whether the tail ends of files longer than a block do, too, and not small files only.
         find_duplicates: Whether equal content is stored once.
@@ -146,6 +152,7 @@ class WriterOptions:
     uncompressed: Collection[str] = frozenset()
     block_size: int = 128 * _KIB
     workers: int | None = None
+    executor: Executor | None = None
     fragments: bool = True
     tail_ends: bool = True
     find_duplicates: bool = True
@@ -183,6 +190,8 @@ class WriterOptions:
             _check_pattern(name, getattr(self, name))
         if self.workers is not None and (not isinstance(self.workers, int) or not 1 <= self.workers <= 1024):
             raise OptionError(f"workers must be 1 to 1024 or None, not {self.workers!r}")
+        if self.executor is not None and not callable(getattr(self.executor, "submit", None)):
+            raise OptionError(f"executor must be a concurrent.futures.Executor or None, not {self.executor!r}")
         epoch = self.source_date_epoch
         if not isinstance(epoch, int) or not 0 <= epoch <= 0xFFFF_FFFF:
             raise OptionError(f"source_date_epoch must be 0 to 4294967295, not {epoch!r}")

@@ -77,7 +77,7 @@ class ImageWriter:
         raw_parts = UNCOMPRESSED_PARTS if options.compressor == "none" else frozenset(options.uncompressed)
         # Inodes do not go without ids, and then ids are not named: so it is with others.
         self._raw_parts = raw_parts - {"ids"} if "inodes" in raw_parts else raw_parts
-        self._pipeline = Pipeline(self._settings, options.worker_count)
+        self._pipeline = Pipeline(self._settings, options.worker_count, options.executor)
         self.data = DataWriter(output, self._pipeline, options)
         output.write(bytes(DATA_START))
         compressor_options = self._codec.options()

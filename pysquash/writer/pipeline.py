@@ -1,7 +1,8 @@
-"""Writer: compresses batches of blocks on many threads, and hands the results back in the order of submission.
+"""Writer: compresses batches of blocks, on threads or in a caller's executor, and gives them back as they were submitted.
 
 In: batches of blocks. Out: for each batch, in order, a call with what is to be stored, always on the caller's thread.
-Rules kept here: the image's bytes do not depend on the number of workers; what is in flight is bounded; a batch, not a
+Rules kept here: the image's bytes do not depend on the number of workers, nor on where they are; a caller's executor is
+never shut down; what is in flight is bounded; a batch, not a
 block, is what travels, because a worker that must take the GIL back after each block waits behind the parsing thread
 (measured: 22 MB/s instead of 144 beside a busy thread).
 Not here: where the results land (data).
@@ -11,9 +12,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 from pysquash.compression.base import CompressorSettings, block_codec
+from pysquash.errors import ExecutorError
 from pysquash.format.words import DATA_RAW
 
 __all__ = ["BATCH_SIZE", "Land", "Pipeline", "compress_batch"]
@@ -31,17 +33,29 @@ def compress_batch(settings: CompressorSettings, blocks: Sequence[bytes]) -> lis
     return [new if len(new) < len(old) else None for old, new in zip(blocks, compressed, strict=True)]
 
 
-def _leave_batch(_settings: CompressorSettings, blocks: Sequence[bytes]) -> list[bytes | None]:
-    return [None] * len(blocks)
+def _left(blocks: Sequence[bytes]) -> Future[list[bytes | None]]:
+    """Make what stands for a batch that is stored as it is: it keeps its place, and goes nowhere."""
+    future: Future[list[bytes | None]] = Future()
+    future.set_result([None] * len(blocks))
+    return future
 
 
 class Pipeline:
     """Compresses in parallel, lands in order."""
 
-    def __init__(self, settings: CompressorSettings, worker_count: int) -> None:
-        """Set up the workers; one worker means the caller's own thread, which is the reference for all other counts."""
+    def __init__(self, settings: CompressorSettings, worker_count: int, executor: Executor | None = None) -> None:
+        """Set up the workers; one worker means the caller's own thread, which is the reference for all other counts.
+
+        Args:
+            settings: What compresses.
+            worker_count: How many batches can be compressed at the same time.
+            executor: The caller's, which compresses instead of threads of ours; None for these.
+        """
         self._settings = settings
-        self._pool = ThreadPoolExecutor(worker_count, "pysquash-compress") if worker_count > 1 else None
+        self._is_ours = executor is None
+        if executor is None and worker_count > 1:
+            executor = ThreadPoolExecutor(worker_count, "pysquash-compress")
+        self._executor = executor
         self._flying: deque[tuple[Future[list[bytes | None]], Sequence[bytes], Land]] = deque()
         self._flying_limit = worker_count + 2
 
@@ -53,11 +67,10 @@ class Pipeline:
             land: Called once, after the calls of all batches submitted earlier.
             is_raw: Whether the batch is to be stored as it is.
         """
-        work = _leave_batch if is_raw else compress_batch
-        if self._pool is None:
-            land(blocks, work(self._settings, blocks))
+        if self._executor is None:
+            land(blocks, [None] * len(blocks) if is_raw else compress_batch(self._settings, blocks))
             return
-        self._flying.append((self._pool.submit(work, self._settings, blocks), blocks, land))
+        self._flying.append((_left(blocks) if is_raw else self._begin(self._executor, blocks), blocks, land))
         while self._flying and (len(self._flying) > self._flying_limit or self._flying[0][0].done()):
             self._land_oldest()
 
@@ -78,11 +91,32 @@ class Pipeline:
             self._land_oldest()
 
     def close(self) -> None:
-        """Let go of the threads; batches that have not landed are given up. Harmless when called twice."""
-        self._flying.clear()
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        """Let go of the workers; batches that have not landed are given up. Harmless when called twice."""
+        while self._flying:
+            self._flying.popleft()[0].cancel()
+        if self._is_ours and self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _begin(self, executor: Executor, blocks: Sequence[bytes]) -> Future[list[bytes | None]]:
+        try:
+            return executor.submit(compress_batch, self._settings, blocks)
+        except Exception as error:
+            if self._is_ours:
+                raise
+            raise _executor_error(error) from error
 
     def _land_oldest(self) -> None:
         future, blocks, land = self._flying.popleft()
-        land(blocks, future.result())
+        try:
+            compressed = future.result()
+        except Exception as error:
+            if self._is_ours:
+                raise
+            raise _executor_error(error) from error
+        land(blocks, compressed)
+
+
+def _executor_error(error: Exception) -> ExecutorError:
+    """Make one error of ours of whatever a caller's executor fails with."""
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return ExecutorError(f"the executor did not compress a batch of blocks: {text}")
