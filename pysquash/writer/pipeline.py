@@ -1,10 +1,9 @@
-"""Writer: compresses batches of blocks, on threads or in a caller's executor, and gives them back as they were submitted.
+"""Writer: compresses batches of blocks, on threads or in an executor, and lands them in the order of submission.
 
 In: batches of blocks. Out: for each batch, in order, a call with what is to be stored, always on the caller's thread.
 Rules kept here: the image's bytes do not depend on the number of workers, nor on where they are; a caller's executor is
-never shut down; what is in flight is bounded; a batch, not a
-block, is what travels, because a worker that must take the GIL back after each block waits behind the parsing thread
-(measured: 22 MB/s instead of 144 beside a busy thread).
+never shut down; what is in flight is bounded; a batch, not a block, is what travels, because a worker that must take
+the GIL back after each block waits behind the parsing thread (measured: 22 MB/s instead of 144 beside a busy thread).
 Not here: where the results land (data).
 """
 
