@@ -5,14 +5,15 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n auto
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo boot test lint types check-tools fuzz bench docs clean
+.PHONY: help demo boot test lint types check-tools fuzz bench micro docs clean
 
 help:
 	@echo 'make demo   pack a three-layer image out of real files, list it, say where it is'
 	@echo 'make boot   pack a container image, and boot it in a virtual machine'
 	@echo 'make test   lint, types and all tests; installs what they need'
 	@echo 'make fuzz   look for images that reader or check stumble over, FUZZ_SECONDS long'
-	@echo 'make bench  time pysquash beside the C tools, into benchmarks/RESULTS.md'
+	@echo 'make bench  time pysquash beside the C tools, into benchmarks/RESULTS.md; BENCH_ARGS="--runs 1 growth" for less'
+	@echo 'make micro  time the parts of pysquash one by one'
 	@echo 'make docs   make docs/format.md and docs/rules.md out of the declarations'
 	@echo 'make clean  remove what the others made'
 
@@ -67,7 +68,10 @@ fuzz: $(VENV)/fuzzing
 	$(BIN)/python -m tests.fuzz.fuzz_image build/fuzz/corpus -artifact_prefix=build/fuzz/ -max_total_time=$(FUZZ_SECONDS)
 
 bench: $(VENV)/developing check-tools
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+micro: $(VENV)/developing
+	$(BIN)/python -m pytest benchmarks/micro --benchmark-only $(MICRO_ARGS)
 
 docs: $(VENV)/developing
 	$(BIN)/python docs/format_page.py

@@ -1,37 +1,37 @@
-"""Time pysquash beside the C tools, at packing and at reading, and write benchmarks/RESULTS.md.
+"""Time pysquash beside the C tools, hold it against its goals, and write benchmarks/RESULTS.md.
 
-Usage: python -m benchmarks [--runs N] [--only CORPUS]... [packing] [reading]
+Usage: python -m benchmarks [--runs N] [--only CORPUS]... [--results FOLDER] [PART]...
+Parts that are not asked for stay in the results as they are.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.corpora import CORPORA
-from benchmarks.packing import PACKED, packing
-from benchmarks.reading import EXTRACTED, LISTED, reading
-from benchmarks.report import Row, introduction, section
+from benchmarks.executor import COMPRESSED, executor
+from benchmarks.growth import GROWN, growth
+from benchmarks.memory import WEIGHED, memory
+from benchmarks.packing import MANY, PACKED, many_files, packing
+from benchmarks.profile import PROFILED, profile
+from benchmarks.reading import READ, reading
+from benchmarks.report import Section, report
+from benchmarks.startup import startup
 
-RESULTS = Path(__file__).parent / "RESULTS.md"
+Part = Callable[[list[str], int, Path], Iterator[Section]]
+"""Takes the corpora, how many runs count, and where plots go."""
 
-PARTS: dict[str, tuple[Callable[[list[str], int], Iterator[Row]], list[str], list[str]]] = {
-    "packing": (
-        packing,
-        PACKED,
-        ["A tar becomes an image: zstd level 3, blocks of 128 KiB."],
-    ),
-    "reading": (
-        reading,
-        list(dict.fromkeys(LISTED + EXTRACTED)),
-        [
-            "Images that pysquash made of the corpora as above. Lists go to /dev/null. What is extracted goes into a",
-            "new directory, as root: in memory (tmpfs), where the tool's own part counts most, and on disk, where the",
-            "file system's part is larger.",
-        ],
-    ),
+PARTS: dict[str, tuple[Part, list[str]]] = {
+    "packing": (packing, PACKED),
+    "many": (many_files, list(MANY)),
+    "memory": (memory, WEIGHED),
+    "startup": (startup, []),
+    "reading": (reading, READ),
+    "growth": (growth, GROWN),
+    "profile": (profile, PROFILED),
+    "executor": (executor, COMPRESSED),
 }
 
 
@@ -39,21 +39,24 @@ def main() -> None:
     """Compare, and write the results of what was compared."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--only", action="append", choices=list(CORPORA))
+    parser.add_argument("--only", action="append", choices=list(CORPORA), help="leave all other corpora out")
+    parser.add_argument("--results", type=Path, default=Path(__file__).parent, help="where RESULTS.md and plots go")
     parser.add_argument("parts", nargs="*", metavar="PART", help=" or ".join(PARTS))
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    lines = introduction(arguments.runs)
-    for title in arguments.parts or PARTS:
-        measure, names, text = PARTS[title]
-        rows = []
-        for row in measure([name for name in names if name in (arguments.only or names)], arguments.runs):
-            print(row, file=sys.stderr)
-            rows.append(row)
-        lines += section(title.capitalize(), text, rows)
-    RESULTS.write_text("\n".join(lines) + "\n")
-    print(f"written: {RESULTS}")
+    if arguments.runs < 1:
+        parser.error("at least one run has to count")
+    path: Path = arguments.results / "RESULTS.md"
+    for name in arguments.parts or PARTS:
+        measure, corpora = PARTS[name]
+        chosen = [each for each in corpora if each in (arguments.only or corpora)]
+        sections = list(measure(chosen, arguments.runs, arguments.results))
+        # Written after each part: a later one that fails takes no hours with it.
+        before = path.read_text() if path.exists() else ""
+        path.write_text(report({name: sections}, arguments.runs, before, list(PARTS)))
+    print(f"written: {path}")
 
 
-main()
+if __name__ == "__main__":
+    main()

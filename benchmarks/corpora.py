@@ -10,11 +10,12 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["CACHE", "CORPORA", "corpus", "gzipped"]
+__all__ = ["CACHE", "CORPORA", "corpus", "entry_count", "gzipped"]
 
 CACHE = Path(__file__).parent / "cache"
 
 PIP_PACKAGES = ["numpy", "pandas", "sympy", "matplotlib", "django", "botocore"]
+_PIP_INSTALL = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]
 NPM_PACKAGES = [
     "webpack",
     "typescript",
@@ -43,17 +44,14 @@ def debian(folder: Path, tar: Path) -> None:
 
 def site_packages(folder: Path, tar: Path) -> None:
     """What pip installs for some data work and a web site."""
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--target",
-        str(folder),
-    ]
-    subprocess.run([*command, *PIP_PACKAGES], check=True)
+    subprocess.run([*_PIP_INSTALL, str(folder), *PIP_PACKAGES], check=True)
+    _tar(folder, tar)
+
+
+def torch(folder: Path, tar: Path) -> None:
+    """A package of few and large binaries: PyTorch for the CPU, which its own index has for Linux, and alone."""
+    command = [*_PIP_INSTALL, str(folder), "--no-deps", "--extra-index-url", "https://download.pytorch.org/whl/cpu"]
+    subprocess.run([*command, "torch==2.13.0+cpu"], check=True)
     _tar(folder, tar)
 
 
@@ -64,13 +62,13 @@ def node_modules(folder: Path, tar: Path) -> None:
     _tar(folder, tar)
 
 
-def small_files(count: int) -> Callable[[Path, Path], None]:
-    """So many files of a few bytes, a thousand to a directory."""
+def small_files(count: int, in_directory: int = 1000) -> Callable[[Path, Path], None]:
+    """So many files of a few bytes, in directories of a thousand, or as many as said."""
 
     def make(_folder: Path, tar: Path) -> None:
         with tarfile.open(tar, "w", format=tarfile.USTAR_FORMAT) as archive:
             for row in range(count):
-                info = tarfile.TarInfo(f"d{row // 1000:04}/f{row % 1000:03}")
+                info = tarfile.TarInfo(f"d{row // in_directory:04}/f{row % in_directory:03}")
                 content = b"file %d\n" % row
                 info.size, info.mtime = len(content), 1_700_000_000
                 archive.addfile(info, io.BytesIO(content))
@@ -83,7 +81,12 @@ CORPORA: dict[str, Callable[[Path, Path], None]] = {
     "node_modules": node_modules,
     "site-packages": site_packages,
     "small-files-20k": small_files(20_000),
+    "torch": torch,
+    "entries-1k": small_files(1_000),
+    "entries-10k": small_files(10_000),
     "entries-100k": small_files(99_900),  # and the hundred directories that they are in
+    "entries-1M": small_files(1_000_000),
+    "flat-100k": small_files(100_000, 100_000),
 }
 
 
@@ -106,6 +109,12 @@ def corpus(name: str) -> Path | None:
         part.unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
     return tar
+
+
+def entry_count(tar: Path) -> int:
+    """Count what a tar says."""
+    listing = subprocess.run(["tar", "-tf", str(tar)], check=True, stdout=subprocess.PIPE)
+    return listing.stdout.count(b"\n")
 
 
 def gzipped(tar: Path) -> Path:

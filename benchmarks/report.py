@@ -1,19 +1,22 @@
-"""The report: what was measured, and on what, as Markdown."""
+"""The report: what was measured, on what, and against which goals, as Markdown.
+
+A part of the suite gives sections; each is a table, maybe with a plot. Parts that were not run this time stay in the
+report as they were, as long as it was the same machine with the same versions.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.tools import Tool
-
-__all__ = ["Row", "introduction", "section"]
+__all__ = ["Row", "Section", "merged", "report"]
 
 _VERSIONS = (
     ["mksquashfs", "-version"],
@@ -23,55 +26,128 @@ _VERSIONS = (
 )
 
 
-@dataclass
+@dataclass(frozen=True)
 class Row:
-    """What one tool took for one job.
+    """One line of a table.
 
     Attributes:
-        label: The job.
-        tool: The tool, run.
-        ours: pysquash, at the same job.
-        image_size: Of what was made, where an image was.
+        cells: What stands in it, from the left.
+        value: What was measured, if there is one number that counts.
+        goal: The most that it may be, or None where there is no goal.
+        digits: How many to give of value and goal, behind the point.
     """
 
-    label: str
-    tool: Tool
-    ours: Tool
-    image_size: str | None = None
+    cells: tuple[str, ...]
+    value: float | None = None
+    goal: float | None = None
+    digits: int = 2
+
+    @property
+    def is_met(self) -> bool | None:
+        """Tell whether the goal is met; None where there is none."""
+        return None if self.value is None or self.goal is None else self.value <= self.goal
+
+    @property
+    def measured(self) -> tuple[str, str, str]:
+        """Give the value, the goal, and whether it is met."""
+        value = "" if self.value is None else f"{self.value:.{self.digits}f}"
+        goal = "" if self.goal is None else f"≤ {self.goal:.{self.digits}f}"
+        return value, goal, {None: "", True: "yes", False: "**no**"}[self.is_met]
+
+
+@dataclass
+class Section:
+    """One table.
+
+    Attributes:
+        title: Its heading.
+        text: What is compared, and how.
+        columns: What the cells of its rows are.
+        measured: What the rows' value is; None where they have none.
+        rows: The lines.
+        plot: The file that shows it, beside the report.
+    """
+
+    title: str
+    text: str
+    columns: tuple[str, ...]
+    measured: str | None = None
+    rows: list[Row] = field(default_factory=list)
+    plot: str | None = None
 
     def __str__(self) -> str:
-        """Give the row of the table."""
-        tool = self.tool
-        ratio = "" if tool is self.ours else f"{self.ours.median / tool.median:.2f}"
-        spread = f"{min(tool.seconds):.2f} to {max(tool.seconds):.2f}"
-        cells = [self.label, tool.name, f"{tool.median:.2f}", spread, ratio]
-        cells += [] if self.image_size is None else [self.image_size]
-        cells += [f"{tool.peak_kib / 1024:.0f}"]
-        return f"| {' | '.join(cells)} |"
+        """Give the section; nothing where nothing was measured."""
+        if not self.rows:
+            return ""
+        # Value, goal, and whether it is met: as many of them as anybody asks for.
+        shown = 0 if self.measured is None else 3 if any(row.goal is not None for row in self.rows) else 1
+        columns = (*self.columns, *(str(self.measured), "goal", "met")[:shown])
+        lines = [f"## {self.title}", "", self.text, ""]
+        lines += [f"![{self.title}]({self.plot})", ""] if self.plot else []
+        lines += [_line(columns), "|---" * len(columns) + "|"]
+        lines += [_line((*row.cells, *row.measured[:shown])) for row in self.rows]
+        return "\n".join(lines) + "\n"
 
 
-def introduction(runs: int) -> list[str]:
-    """Say how it was measured, and on what."""
-    return [
-        "# Results",
-        "",
-        "Whole process, wall clock. The tools take turns, so that a slow moment of the machine hits all; medians of",
-        f"{runs} runs after one that does not count. The ratio is ours to theirs: below 1, ours is faster. Memory is",
-        "the largest process of each. Repeat with `make bench`.",
-        "",
-        *map("- {}".format, _machine()),
-    ]
+def _line(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
-def section(title: str, text: list[str], rows: list[Row]) -> list[str]:
-    """Give a section with a table; nothing where nothing was measured."""
-    if not rows:
-        return []
-    titles = ["what", "tool", "seconds", "from, to", "ours / theirs"]
-    titles += [] if rows[0].image_size is None else ["image, MB"]
-    titles += ["memory, MiB"]
-    head = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
-    return ["", f"## {title}", "", *text, "", *head, *map(str, rows)]
+_PART = re.compile(r"<!-- part (\S+), (\d+) runs -->\n(.*?)(?=<!-- part |\Z)", re.DOTALL)
+
+
+def report(parts: dict[str, list[Section]], runs: int, before: str, order: list[str]) -> str:
+    """Give the report.
+
+    Args:
+        parts: The sections of each part that was run.
+        runs: How many of each counted.
+        before: The report as it was, of which other parts are kept.
+        order: All parts, as they are to stand.
+    """
+    new = {part: (runs, "\n".join(filter(None, map(str, sections)))) for part, sections in parts.items()}
+    return merged("\n".join(f"- {line}" for line in _machine()), new, before, order)
+
+
+def merged(machine: str, parts: dict[str, tuple[int, str]], before: str, order: list[str]) -> str:
+    """Put parts of this run, and those of the run before where they are comparable, into one report.
+
+    Args:
+        machine: What was measured on.
+        parts: For each part its runs and its text.
+        before: The report as it was.
+        order: All parts, as they are to stand.
+    """
+    kept = {name: (int(runs), text) for name, runs, text in _PART.findall(before)} if machine in before else {}
+    lines = [_INTRODUCTION, machine, ""]
+    for name in order:
+        runs, text = parts.get(name, (0, ""))
+        if not text:
+            runs, text = kept.get(name, (0, ""))
+        if text:
+            lines += [
+                f"<!-- part {name}, {runs} runs -->",
+                f"*Part `{name}`: {runs} {'run' if runs == 1 else 'runs'}.*",
+                "",
+                _body(text),
+                "",
+            ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _body(text: str) -> str:
+    """Take off the line that says how many runs there were, where a kept part has it."""
+    return re.sub(r"\A\*Part .*\n\n", "", text).strip()
+
+
+_INTRODUCTION = """\
+# Results
+
+Whole processes, wall clock. The tools take turns, so that a slow moment of the machine hits all; seconds are medians
+(and the quickest and slowest run) after one run that does not count, except where runs take minutes. A ratio is ours to
+theirs: below 1, ours is faster, or smaller. Where a row has a goal, its last column says whether it is met. Repeat with
+`make bench`; what was made to measure with is in `benchmarks/cache`.
+"""
 
 
 def _machine() -> Iterator[str]:
