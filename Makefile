@@ -71,7 +71,7 @@ bench: $(VENV)/developing check-tools
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 micro: $(VENV)/developing
-	$(BIN)/python -m pytest benchmarks/micro --benchmark-only $(MICRO_ARGS)
+	$(BIN)/python -m pytest benchmarks/micro --benchmark-enable --benchmark-only $(MICRO_ARGS)
 
 docs: $(VENV)/developing
 	$(BIN)/python docs/format_page.py
