@@ -144,7 +144,7 @@ _INTRODUCTION = """\
 # Results
 
 Whole processes, wall clock. The tools take turns, so that a slow moment of the machine hits all; seconds are medians
-(and the quickest and slowest run) after one run that does not count, except where runs take minutes. A ratio is ours to
+(and the quickest and slowest run) after one run that does not count, except where runs take long. A ratio is ours to
 theirs: below 1, ours is faster, or smaller. Where a row has a goal, its last column says whether it is met. Repeat with
 `make bench`; what was made to measure with is in `benchmarks/cache`.
 """

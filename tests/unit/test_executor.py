@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import io
 import multiprocessing
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 
-import pysquash
+import pysquash.aio
 from pysquash import ExecutorError, OptionError, SquashfsImage, SquashfsWriter, WriterOptions
 from pysquash.writer.pipeline import BATCH_SIZE
 from tests.snapshot import IS_CI
@@ -69,6 +70,8 @@ def test_every_way_to_make_an_image_takes_it(processes: ProcessPoolExecutor, tmp
     tar.write_bytes(layer().getvalue())
     pysquash.build([str(tar)], tmp_path / "image", options=options)
     assert (tmp_path / "image").read_bytes() == REFERENCE
+    asyncio.run(pysquash.aio.tar2squashfs([tar], tmp_path / "awaited", options=options))
+    assert (tmp_path / "awaited").read_bytes() == REFERENCE
     layers = pysquash.build_layers([str(tar)], tmp_path / "layers", options=options)
     with SquashfsImage(layers.paths[0]) as image:
         assert (image / "text").read_bytes() == CONTENTS[b"text"]
