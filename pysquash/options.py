@@ -191,7 +191,7 @@ class WriterOptions:
         if self.workers is not None and (not isinstance(self.workers, int) or not 1 <= self.workers <= 1024):
             raise OptionError(f"workers must be 1 to 1024 or None, not {self.workers!r}")
         if self.executor is not None and not callable(getattr(self.executor, "submit", None)):
-            raise OptionError(f"executor must be a concurrent.futures.Executor or None, not {self.executor!r}")
+            raise OptionTypeError(f"executor must be a concurrent.futures.Executor or None, not {self.executor!r}")
         epoch = self.source_date_epoch
         if not isinstance(epoch, int) or not 0 <= epoch <= 0xFFFF_FFFF:
             raise OptionError(f"source_date_epoch must be 0 to 4294967295, not {epoch!r}")

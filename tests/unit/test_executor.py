@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import pysquash.aio
-from pysquash import ExecutorError, OptionError, SquashfsImage, SquashfsWriter, WriterOptions
+from pysquash import ExecutorError, OptionTypeError, SquashfsImage, SquashfsWriter, WriterOptions
 from pysquash.writer.pipeline import BATCH_SIZE
 from tests.snapshot import IS_CI
 from tests.tarbuild import END, header, padded
@@ -198,5 +198,7 @@ def test_an_error_of_another_kind_leaves_no_batch_waiting(tmp_path: Path) -> Non
 
 
 def test_what_is_no_executor_is_refused() -> None:
-    with pytest.raises(OptionError, match=r"executor must be a concurrent\.futures\.Executor or None, not 'processes'"):
+    with pytest.raises(
+        OptionTypeError, match=r"executor must be a concurrent\.futures\.Executor or None, not 'processes'"
+    ):
         WriterOptions(executor="processes")  # type: ignore[arg-type]
