@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -41,7 +42,8 @@ def executor(names: list[str], runs: int, _folder: Path) -> Iterator[Section]:
     """Compare our own threads with executors, at quick and at slow settings."""
     section = Section(
         "Executors",
-        "Whole processes, so with the start of the workers: one for each processor.",
+        "Whole processes, so with the start of the workers: one for each processor. In brackets, what all of\n"
+        "them had of the processors.",
         ("what", "settings", "our threads, s", "executor", "its, s"),
         "executor / threads",
     )
@@ -57,9 +59,13 @@ def executor(names: list[str], runs: int, _folder: Path) -> Iterator[Section]:
             with tempfile.TemporaryDirectory() as images:
                 ours, *others = take_turns(tools, runs, Path(images), Path.unlink)
             for tool in others:
-                cells = name, settings, str(ours), tool.name, str(tool)
+                cells = name, settings, _times(ours), tool.name, _times(tool)
                 section.rows.append(Row(cells, tool.median / ours.median))
     yield section
+
+
+def _times(tool: Tool) -> str:
+    return f"{tool.median:.2f} ({statistics.median(tool.processor_seconds):.2f})"
 
 
 def _processes(held: ExitStack) -> Executor:

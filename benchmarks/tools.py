@@ -27,6 +27,7 @@ class Tool:
         needs: The program that must be there.
         most_runs: How many runs are enough, where each takes long; the first one counts then. None for all.
         seconds: Wall-clock time of each run that counts.
+        processor_seconds: What all its processes had of the processors, in each of these runs.
         peak_kib: The most memory that a process of it had resident.
         size: Bytes of the last run's output, where that is a file.
     """
@@ -36,6 +37,7 @@ class Tool:
     needs: str = sys.executable
     most_runs: int | None = None
     seconds: list[float] = field(default_factory=list)
+    processor_seconds: list[float] = field(default_factory=list)
     peak_kib: int = 0
     size: int = 0
 
@@ -53,12 +55,13 @@ class Tool:
         command = self.command.format(output=output)
         launch = [sys.executable, "-I", "-S", str(_LAUNCHER), command]
         done = subprocess.run(launch, check=True, stdout=subprocess.PIPE, text=True)
-        seconds, status, peak_kib = done.stdout.split()
+        seconds, status, processor_seconds, peak_kib = done.stdout.split()
         print(f"{float(seconds):8.2f} s {int(peak_kib) / 1024:6.0f} MiB  {command}", file=sys.stderr)
         if status != "0":
             raise SystemExit(f"failed: {command}")
         if is_counted:
             self.seconds.append(float(seconds))
+            self.processor_seconds.append(float(processor_seconds))
         self.peak_kib = max(self.peak_kib, int(peak_kib))
         self.size = output.stat().st_size if output.is_file() else 0
 

@@ -12,7 +12,7 @@ from pysquash.format.constants import METADATA_SIZE
 from pysquash.tree.merge import Merge
 from pysquash.tree.node import Node
 from pysquash.writer.directories import DirectoryWriter
-from pysquash.writer.inodes import InodeWriter, number_inodes
+from pysquash.writer.inodes import InodeWriter, Numbering, number_inodes
 from pysquash.writer.metadata import MetadataWriter
 from pysquash.writer.tables import IdTable
 from pysquash.writer.xattrs import XattrWriter
@@ -27,8 +27,8 @@ def _tree() -> Node:
     return merge.root
 
 
-def _inode_writer() -> InodeWriter:
-    return InodeWriter(nothing_smaller, IdTable(1000), XattrWriter(nothing_smaller))
+def _inode_writer(numbering: Numbering) -> InodeWriter:
+    return InodeWriter(nothing_smaller, IdTable(1000), XattrWriter(nothing_smaller), numbering.refs)
 
 
 def test_metadata_writer(benchmark: BenchmarkFixture) -> None:
@@ -52,11 +52,12 @@ def test_numbering(benchmark: BenchmarkFixture) -> None:
 
 
 def test_inode_writer(benchmark: BenchmarkFixture) -> None:
-    files = [node for folder in number_inodes(_tree()).directories for node in folder.names.values()]
+    numbering = number_inodes(_tree())
+    files = [node for folder in numbering.directories for node in folder.names.values()]
     files = [node for node in files if node.children is None]
 
     def write() -> InodeWriter:
-        writer = _inode_writer()
+        writer = _inode_writer(numbering)
         for node in files:
             writer.write(node)
         writer.stream.finish()
@@ -66,14 +67,15 @@ def test_inode_writer(benchmark: BenchmarkFixture) -> None:
 
 
 def test_directory_writer(benchmark: BenchmarkFixture) -> None:
-    folders = number_inodes(_tree()).directories[-COUNT // 100 :]
-    inodes = _inode_writer()
+    numbering = number_inodes(_tree())
+    folders = numbering.directories[-COUNT // 100 :]
+    inodes = _inode_writer(numbering)
     for folder in folders:
         for node in folder.names.values():
             inodes.write(node)
 
     def write() -> list[int]:
-        writer = DirectoryWriter(nothing_smaller)
+        writer = DirectoryWriter(nothing_smaller, numbering.refs)
         return [writer.write(folder.names).size for folder in folders]
 
     assert all(size > 100 * len(b"file-0000") for size in benchmark(write))
