@@ -58,7 +58,17 @@ def test_threads_of_the_caller_give_the_same_bytes_and_stay_alive() -> None:
         assert executor.submit(int, "7").result() == 7
 
 
-@pytest.mark.parametrize("options", [{}, {"compressor": "xz"}, {"level": 12, "block_size": 1 << 20}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"compressor": "xz"},
+        {"level": 12, "block_size": 1 << 20},
+        {"compressor": "gzip", "compressor_options": {"window-size": 12}},
+        {"uncompressed": {"data"}},
+    ],
+    ids=str,
+)
 def test_processes_give_the_same_bytes(processes: ProcessPoolExecutor, options: dict[str, Any]) -> None:
     assert packed(executor=processes, **options) == packed(workers=1, **options)
     assert processes.submit(int, "7").result() == 7
@@ -119,6 +129,13 @@ def test_what_is_in_flight_is_bounded(workers: int) -> None:
         writer.add_file("large", _RANDOM.randbytes(8 * BATCH_SIZE))
     assert executor.most == workers + 3  # one more for the moment before the oldest lands
     assert executor.waiting_count == 0
+
+
+def test_what_is_stored_as_it_is_goes_nowhere() -> None:
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    options = {"uncompressed": {"data", "fragments"}}
+    assert packed(executor=executor, **options) == packed(workers=1, **options)
 
 
 def failing(executor: Executor, folder: Path) -> str:
