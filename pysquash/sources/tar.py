@@ -10,7 +10,7 @@ records (pax); sparse maps (sparse); which of two equal names stands, and where 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from pysquash.compression.stream import Layer, LayerStream, StreamChecks
@@ -31,10 +31,14 @@ from pysquash.sources.tar_header import (
     Numbers,
     checksum,
     is_checksum_right,
+    names_of_owners,
 )
 from pysquash.tree.entry import HIGHEST_MTIME, Entry, Kind, Xattrs
 
-__all__ = ["TarSource"]
+__all__ = ["OwnerOf", "TarSource"]
+
+OwnerOf = Callable[[bytes, bytes, int, int], tuple[int, int]]
+"""Gives uid and gid for an entry's user name, group name, uid and gid."""
 
 _FILE_TYPES = frozenset(b"0\x007S")
 _KINDS = {
@@ -64,7 +68,14 @@ class TarSource(ChunkBuffer):
     """
 
     def __init__(
-        self, layer: Layer, *, name: str, options: WriterOptions, warn: Warn, checks: StreamChecks | None = None
+        self,
+        layer: Layer,
+        *,
+        name: str,
+        options: WriterOptions,
+        warn: Warn,
+        checks: StreamChecks | None = None,
+        owner_of: OwnerOf | None = None,
     ) -> None:
         """Open the layer.
 
@@ -74,12 +85,14 @@ class TarSource(ChunkBuffer):
             options: ignore_zeros, strict and limits are kept here.
             warn: Takes what is noteworthy and no error.
             checks: Sees every byte of the stream, or None.
+            owner_of: Has the last word on owners, or None for the numbers as they are.
         """
         super().__init__(LayerStream(layer, name=name, limits=options.limits, checks=checks), self._ends_early)
         self.name = name
         self._options = options
         self._limits = options.limits
         self._warn = warn
+        self._owner_of = owner_of
         self._content_left = 0  # of the entry yielded last
         self._content_padding = 0
         self._numbers = Numbers()
@@ -134,6 +147,7 @@ class TarSource(ChunkBuffer):
         good_parents = self._good_parents
         name_limit = min(self._limits.component_size, _COMPONENT_SIZE)
         path_limit = self._limits.path_size
+        owner_of = self._owner_of
         while True:
             left = self._content_left + self._content_padding
             if left:
@@ -277,6 +291,10 @@ class TarSource(ChunkBuffer):
             else:
                 entry.path = self._path(name)
             entry.mode = mode_bits & 0o7777
+            if owner_of is not None:
+                user, group_name = names_of_owners(buffer, position) if magic[:5] == b"ustar" else (b"", b"")
+                user, group_name = own_records.get(b"uname", user), own_records.get(b"gname", group_name)
+                owner, group = owner_of(user, group_name, owner, group)
             if not 0 <= owner < _ID_LIMIT or not 0 <= group < _ID_LIMIT:
                 self._fail(f"owner {owner}:{group} is outside 0 to {_ID_LIMIT - 1}")
             entry.uid, entry.gid = owner, group

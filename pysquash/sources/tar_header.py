@@ -23,6 +23,7 @@ __all__ = [
     "Numbers",
     "checksum",
     "is_checksum_right",
+    "names_of_owners",
 ]
 
 BLOCK_SIZE = 512
@@ -34,6 +35,7 @@ GNU_MAGIC = b"ustar "
 HEADER = struct.Struct("100s8s8s8s12s12s8sc100s6s66x8s8s155s12x")
 """name, mode, uid, gid, size, mtime, checksum, type, link name, magic, device major, device minor, prefix."""
 
+_USER_NAME_START, _GROUP_NAME_START, _GROUP_NAME_END = 265, 297, 329
 _CHECKSUM_START = 148
 _CHECKSUM_SIZE = 8
 
@@ -107,3 +109,10 @@ def is_checksum_right(header: bytes, field: bytes, numbers: Numbers) -> bool:
         return True
     rest = header[:_CHECKSUM_START] + header[_CHECKSUM_START + _CHECKSUM_SIZE :]
     return blanked - 256 * sum(byte > 0x7F for byte in rest) == wanted
+
+
+def names_of_owners(data: bytes, position: int) -> tuple[bytes, bytes]:
+    """Give the names of an entry's user and group, as a ustar or GNU header at a position has them."""
+    user = data[position + _USER_NAME_START : position + _GROUP_NAME_START]
+    group = data[position + _GROUP_NAME_START : position + _GROUP_NAME_END]
+    return user.partition(b"\0")[0], group.partition(b"\0")[0]
