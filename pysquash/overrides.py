@@ -8,7 +8,7 @@ Not here: which owners ranges of them get (vm/owners), single files (additions).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from pysquash.errors import OptionError
@@ -115,8 +115,12 @@ class Overrides:
         root.gid = root.gid if self.root_gid is None else self.root_gid
         root.mtime = root.mtime if self.root_time is None else self.root_time
 
-    def change_all(self, tree: MergedTree) -> None:
+    def change_all(self, tree: MergedTree, kept: Collection[bytes] = ()) -> None:
         """Give every node what all are to have; a step.
+
+        Args:
+            tree: The merged tree.
+            kept: Names in the root that stay as they are, with all that is below them.
 
         Raises:
             OptionError: An owner with the offset is past what an inode holds.
@@ -124,7 +128,7 @@ class Overrides:
         changes = [self.uid, self.gid, self.file_mode, self.directory_mode, self.all_time, self.latest_time]
         if any(value is not None for value in changes) or self.id_offset or self.xattrs:
             xattrs = {name.encode("utf-8", "surrogateescape"): value for name, value in self.xattrs.items()}
-            for node in _nodes(tree.root):
+            for node in _nodes(tree.root, kept):
                 self._change(node, xattrs)
 
     def _change(self, node: Node, xattrs: Mapping[bytes, bytes]) -> None:
@@ -156,15 +160,15 @@ def _mode(override: ModeOverride | None, mode: int) -> int:
     return override if isinstance(override, int) else override(mode)
 
 
-def _nodes(root: Node) -> list[Node]:
+def _nodes(root: Node, kept: Collection[bytes]) -> list[Node]:
     """List every node once, however many names it has."""
     nodes, seen = [root], {id(root)}
-    waiting = [root]
+    waiting = [[node for name, node in root.names.items() if name not in kept]]
     while waiting:
-        for node in waiting.pop().names.values():
+        for node in waiting.pop():
             if id(node) not in seen:
                 seen.add(id(node))
                 nodes.append(node)
                 if node.children is not None:
-                    waiting.append(node)
+                    waiting.append(list(node.children.values()))
     return nodes

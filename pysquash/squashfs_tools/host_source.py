@@ -18,6 +18,7 @@ from pysquash.options import WriterOptions
 from pysquash.sources.base import Warn
 from pysquash.sources.directory import DirectorySource, Folder, Selection
 from pysquash.squashfs_tools.excludes import Excludes
+from pysquash.squashfs_tools.sort_file import Priorities
 from pysquash.tree.entry import Entry
 
 __all__ = ["HostSelection", "HostSource", "Place", "named_places", "stripped_places"]
@@ -82,6 +83,7 @@ class HostSource(DirectorySource):
         places: Sequence[Place],
         *,
         root: bytes | None,
+        priorities: Priorities | None = None,
         selection: Selection,
         options: WriterOptions,
         warn: Warn,
@@ -91,6 +93,7 @@ class HostSource(DirectorySource):
         Args:
             places: What goes where.
             root: The directory that the image's root is like; None where it is like none.
+            priorities: Which content comes first; None for the order of the places.
             selection: What of it is taken.
             options: strict and limits are kept here.
             warn: Takes what is noteworthy.
@@ -98,20 +101,42 @@ class HostSource(DirectorySource):
         super().__init__(b".", name="", options=options, warn=warn, selection=selection)
         self._places = places
         self._root = root
+        self._priorities = priorities
+        self._put_off: list[tuple[int, Place]] | None = None if priorities is None else []
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield the entries, the root's first where there is one."""
+        """Yield the entries, the root's first where there is one; files at the end where they are to be sorted."""
         if self._root is not None:
             yield from self._one(self._root, b"")
         for place in self._places:
             if not place.name:
                 yield from self._one(place.folder, place.path)
                 continue
-            parent, _, image_name = place.path.rpartition(b"/")
-            folder = Folder.opened(parent, place.folder, [place.name])
-            folder.renamed[place.name] = image_name
-            self._folders.append(folder)
-            yield from self._walk()
+            yield from self._named(place)
+        put_off, self._put_off = self._put_off or [], None
+        put_off.sort(key=lambda each: -each[0])
+        for _priority, place in put_off:
+            yield from self._named(place)
+
+    def _named(self, place: Place) -> Iterator[Entry]:
+        """Yield what has a name in a directory, and all that is in it."""
+        parent, _, image_name = place.path.rpartition(b"/")
+        folder = Folder.opened(parent, place.folder, [place.name])
+        folder.renamed[place.name] = image_name
+        self._folders.append(folder)
+        yield from self._walk()
+
+    def _visited(self, folder: Folder, name: bytes) -> Entry | None:
+        if self._priorities is not None and self._put_off is not None:
+            image_name = folder.renamed.get(name, name)
+            path = folder.path + b"/" + image_name if folder.path else image_name
+            status = os.stat(folder.name_for(name), dir_fd=folder.descriptor, follow_symlinks=False)
+            if stat.S_ISREG(status.st_mode):
+                self._put_off.append((self._priorities.of(path, status), Place(folder.host_path, name, path)))
+                return None
+            if stat.S_ISDIR(status.st_mode):
+                self._priorities.note_directory(path, status)
+        return super()._visited(folder, name)
 
     def _one(self, host_path: bytes, path: bytes) -> Iterator[Entry]:
         """Yield a directory without what is in it."""

@@ -21,9 +21,11 @@ from pysquash.reading import OpenSource
 from pysquash.squashfs_tools.command_line import Invocation
 from pysquash.squashfs_tools.excludes import Excludes, inodes_named
 from pysquash.squashfs_tools.host_source import HostSelection, HostSource, Place, named_places, stripped_places
+from pysquash.squashfs_tools.pseudo import Definition, parse_default_directory, parse_definition, parse_definitions
+from pysquash.squashfs_tools.pseudo_steps import PseudoFiles
 from pysquash.squashfs_tools.tar_source import CheckedTarSource
 
-__all__ = ["Inputs", "is_tar", "read_inputs"]
+__all__ = ["Inputs", "is_tar", "read_inputs", "read_pseudo_files"]
 
 Tell = Callable[[str], None]
 
@@ -35,12 +37,10 @@ class Inputs:
     Attributes:
         layers: What opens each layer, base first.
         places: What of this machine goes where.
-        has_root: Whether a source says what the root is like.
     """
 
     layers: list[OpenSource]
     places: Sequence[Place] = field(default_factory=list)
-    has_root: bool = False
 
 
 def is_tar(call: Invocation) -> bool:
@@ -90,7 +90,30 @@ def read_inputs(call: Invocation, options: WriterOptions, tell: Tell, taken: Col
         keeps_mounts=not call.has("-one-file-system-x"),
     )
     open_host = partial(HostSource, places, root=root, selection=selection, options=options, warn=tell)
-    return Inputs([open_host], places, root is not None)
+    return Inputs([open_host], places)
+
+
+def read_pseudo_files(call: Invocation, places: Sequence[Place], tell: Tell) -> PseudoFiles | None:
+    """Gather the definitions of pseudo files; None where there are none.
+
+    Raises:
+        OptionError: One of them is none.
+        OSError: A file of them cannot be read.
+    """
+    definitions: list[Definition] = [parse_definition(text) for text in call.given.get("-p", [])]
+    for path in call.given.get("-pf", []):
+        if path == "-":
+            definitions += parse_definitions(sys.stdin.buffer.read(), "<standard input>")
+        else:
+            with open(path, "rb") as file:
+                definitions += parse_definitions(file.read(), path)
+    if not definitions:
+        return None
+    default = parse_default_directory(call.given["-pd"]) if call.has("-pd") else None
+    is_alone = call.sources == ["-"] and not any(call.has(name) for name in ("-tar", "-cpiostyle", "-cpiostyle0"))
+    if is_alone and default is None and not any(not each.path and each.type == "d" for each in definitions):
+        raise OptionError("without sources the root must be defined, as in -p '/ d 755 0 0', or -pd be given")
+    return PseudoFiles(definitions, default_directory=default, places=places, tell=tell)
 
 
 def _tar(call: Invocation, excludes: Excludes, options: WriterOptions, tell: Tell) -> CheckedTarSource:

@@ -8,17 +8,19 @@ Not here: what is printed (console), each part (the modules named).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 
 from pysquash.errors import OptionError
 from pysquash.merged_tree import MergedTree, Step
 from pysquash.packing import Changes, pack
 from pysquash.report import Progress, Warnings
+from pysquash.squashfs_tools.appending import read_existing
 from pysquash.squashfs_tools.command_line import Invocation
 from pysquash.squashfs_tools.destination import is_block_device, opened_destination
-from pysquash.squashfs_tools.inputs import Inputs, is_tar, read_inputs
+from pysquash.squashfs_tools.inputs import is_tar, read_inputs, read_pseudo_files
 from pysquash.squashfs_tools.plan import Times, times, tree_overrides, writer_options
+from pysquash.squashfs_tools.pseudo_steps import PseudoFiles
 from pysquash.squashfs_tools.summary import content_lines, summary_lines
 from pysquash.tree.node import Node
 
@@ -46,20 +48,26 @@ def make_image(
     """
     at = times(call, now=now, epoch=epoch)
     options = writer_options(call, is_tar=is_tar(call), image_time=now if at.image is None else at.image)
-    offset = call.given.get("-offset", 0)
-    _check_destination(call)
     warnings = Warnings(warn)
-    inputs = read_inputs(call, options, warnings)
-    steps: list[Step] = [partial(_override, call, at, inputs)]
+    offset, existing = call.given.get("-offset", 0), None
+    if _appends(call):
+        becomes = call.given.get("-root-becomes")
+        existing = read_existing(call.destination, offset=offset, root_becomes=becomes, options=options, warn=warnings)
+        options = existing.options
+    inputs = read_inputs(call, options, warnings, existing.root_names if existing else ())
+    pseudo_files = read_pseudo_files(call, inputs.places, warnings)
+    kept = existing.root_names if existing else frozenset()
+    steps: list[Step] = [partial(_finish_tree, call, at, pseudo_files, kept)]
     if not call.has("-quiet"):
-        say(f"Creating a 4.0 image on {call.destination}, block size {options.block_size}, {options.compressor}.")
+        what = "Appending to" if existing else "Creating"
+        say(f"{what} a 4.0 image on {call.destination}, block size {options.block_size}, {options.compressor}.")
     if call.has("-info"):
         steps.append(partial(_tell_content, say))
     if call.has("-info-file"):
         steps.append(partial(_write_content, call.given["-info-file"]))
-    with opened_destination(call.destination, offset=offset) as target:
+    with opened_destination(call.destination, offset=offset, front=existing.front if existing else None) as target:
         report = pack(
-            inputs.layers,
+            [existing.open_source, *inputs.layers] if existing else inputs.layers,
             target,
             changes=Changes(on_tree=steps),
             options=options,
@@ -71,25 +79,39 @@ def make_image(
             say(line)
 
 
-def _check_destination(call: Invocation) -> None:
-    """Refuse to write over what is there, unless that is asked for."""
+def _appends(call: Invocation) -> bool:
+    """Tell whether there is an image to append to; refuse to write over it where that is not asked for."""
     path = call.destination
     if not os.path.lexists(path) or call.has("-noappend") or call.has("-force"):
-        return
+        return False
     if call.tool == "sqfstar":
         raise OptionError(f"{path} is there already; -force writes over it")
     if is_tar(call):
         raise OptionError(f"{path} is there already, and a tar is not appended; -noappend writes over it")
     if is_block_device(path):
         raise OptionError(f"{path} is a block device, and appending writes a new file; -noappend writes over it")
+    return True
 
 
-def _override(call: Invocation, at: Times, inputs: Inputs, tree: MergedTree) -> None:
-    """Give everything what the command line says; a step."""
+def _finish_tree(
+    call: Invocation,
+    at: Times,
+    pseudo_files: PseudoFiles | None,
+    kept: Collection[bytes],
+    tree: MergedTree,
+) -> None:
+    """Put pseudo files, and give everything what the command line says; a step."""
     newest = _newest(tree.root) if None in (at.image, at.made_up) or "inode" in (at.all, at.root) else 0
     if at.image is None:
         tree.image_time = newest
-    tree_overrides(call, at, newest=newest, has_root=inputs.has_root).change(tree)
+    if pseudo_files is not None:
+        pseudo_files.put(tree, newest if at.made_up is None else at.made_up)
+    overrides = tree_overrides(call, at, newest=newest, has_root=not tree.root.implied)
+    overrides.change_defaults(tree)
+    overrides.change_root(tree)
+    overrides.change_all(tree, kept)
+    if pseudo_files is not None and call.has("-pseudo-override"):
+        pseudo_files.restore_owners()
 
 
 def _newest(root: Node) -> int:

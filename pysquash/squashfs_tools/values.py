@@ -86,10 +86,12 @@ def parse_time(text: str) -> int | Literal["inode"]:
         seconds = text
     else:
         try:
-            done = subprocess.run(["date", "-d", text, "+%s"], capture_output=True, text=True, check=False)  # noqa: S603, S607
+            command = ["date", "-d", text, "+%s"]
+            seconds = subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True).strip()  # noqa: S603
+        except subprocess.CalledProcessError:
+            seconds = ""
         except OSError:
             raise OptionError(f"{text!r}: there is no program `date` to read it") from None
-        seconds = done.stdout.strip() if done.returncode == 0 else ""
     if not re.fullmatch("[0-9]+", seconds) or int(seconds) > _HIGHEST:
         raise OptionError(f"{text!r} is no time: seconds since 1970, 0 to {_HIGHEST}, or a date")
     return int(seconds)
