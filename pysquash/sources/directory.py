@@ -157,6 +157,7 @@ class DirectorySource:
         self._own_files = own_files or OwnFiles()
         self._selection = selection
         self._folders: list[Folder] = []
+        self._knows_all_names = True  # by the number of names that each inode says it has
         self._first_names: dict[tuple[int, int], tuple[bytes, int]] = {}  # of inodes with names still to come
         self._file: int | None = None
         self._entry = Entry(b"", Kind.DIRECTORY)
@@ -266,7 +267,8 @@ class DirectorySource:
             entry.mode = 0o755 if kind is Kind.DIRECTORY else 0o644
         entry.mtime = self._mtime(path, status)
         self._left = []
-        if name is not None and status.st_nlink > 1 and status.st_ino and self._is_further_name(entry, status):
+        has_more_names = status.st_nlink > 1 or not self._knows_all_names
+        if name is not None and has_more_names and status.st_ino and self._is_further_name(entry, status):
             return entry
         if kind is Kind.SYMLINK and name is not None:
             entry.target = os.fsencode(os.readlink(folder.name_for(name), dir_fd=folder.descriptor))

@@ -214,9 +214,9 @@ def _extended(text: str, position: int, *, is_start: bool) -> tuple[str, int]:
     group = "(?:" + "|".join(choices) + ")"
     if sign == "!":
         rest, position = _shell_part(text, position, is_start=False, ends="|)")
-        guard = r"(?!\.)" if is_start else ""
-        # What the group matches may be as long as it likes, as long as the rest fits behind: so the rest is in here.
-        return f"{guard}(?:(?!{group}{rest}\\Z).*{rest}|(?={group}{rest}\\Z)(?!)){''}", position
+        # Some part of the name that the group does not match, with what is behind the group behind it: a leading dot
+        # is as good as anything else.
+        return f"(?!{group}{rest}\\Z).*{rest}", position
     return group + {"?": "?", "*": "*", "+": "+", "@": ""}[sign], position
 
 

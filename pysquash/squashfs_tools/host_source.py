@@ -19,7 +19,7 @@ from pysquash.sources.base import Warn
 from pysquash.sources.directory import DirectorySource, Folder, Selection
 from pysquash.squashfs_tools.excludes import Excludes
 from pysquash.squashfs_tools.sort_file import Priorities
-from pysquash.tree.entry import Entry
+from pysquash.tree.entry import Entry, Kind
 
 __all__ = ["HostSelection", "HostSource", "Place", "named_places", "stripped_places"]
 
@@ -101,6 +101,8 @@ class HostSource(DirectorySource):
         super().__init__(b".", name="", options=options, warn=warn, selection=selection)
         self._places = places
         self._root = root
+        self._paths_of: dict[tuple[int, int], bytes] = {}
+        self._knows_all_names = len(places) < 2 or root is not None
         self._priorities = priorities
         self._put_off: list[tuple[int, Place]] | None = None if priorities is None else []
 
@@ -117,6 +119,14 @@ class HostSource(DirectorySource):
         put_off.sort(key=lambda each: -each[0])
         for _priority, place in put_off:
             yield from self._named(place)
+
+    def _is_further_name(self, entry: Entry, status: os.stat_result) -> bool:
+        """Turn an entry into a hard link; where sources may overlap, an inode has more names than it knows of."""
+        first = self._paths_of.setdefault((status.st_dev, status.st_ino), entry.path)
+        if entry.kind is Kind.DIRECTORY or first == entry.path:
+            return False
+        entry.kind, entry.target = Kind.HARD_LINK, first
+        return True
 
     def _named(self, place: Place) -> Iterator[Entry]:
         """Yield what has a name in a directory, and all that is in it."""
@@ -187,8 +197,11 @@ def named_places(
     return places, root
 
 
-def stripped_places(sources: Sequence[str]) -> list[Place]:
+def stripped_places(sources: Sequence[str]) -> tuple[list[Place], bytes | None]:
     """Tell where sources go whose leading directories are kept; "/", "." and ".." in front of them are not.
+
+    Returns:
+        The places, and the directory that the root is like: where all of them begin, or None.
 
     Raises:
         SourceError: A source is not there.
@@ -196,6 +209,7 @@ def stripped_places(sources: Sequence[str]) -> list[Place]:
     """
     places: list[Place] = []
     known: set[bytes] = set()
+    roots: set[bytes] = set()
     for source in sources:
         raw = os.fsencode(source)
         try:
@@ -203,8 +217,10 @@ def stripped_places(sources: Sequence[str]) -> list[Place]:
         except OSError as error:
             raise SourceError(f"cannot be read: {error.strerror}", source=source) from None
         components = [part for part in raw.split(b"/") if part]
+        start = b"/" if raw.startswith(b"/") else b"."
         while components and components[0] in (b".", b".."):
-            components.pop(0)
+            start += b"/" + components.pop(0)
+        roots.add(os.path.realpath(start))
         if not components or b"." in components or b".." in components:
             raise OptionError(f"nothing that could be a path in the image is left of the source {source!r}")
         for end in range(1, len(components)):
@@ -218,7 +234,7 @@ def stripped_places(sources: Sequence[str]) -> list[Place]:
             known.add(path)
             folder, name = os.path.split(raw.rstrip(b"/"))
             places.append(Place(os.path.realpath(folder or b"."), name, path))
-    return places
+    return places, roots.pop() if len(roots) == 1 else None
 
 
 def _located(source: str) -> tuple[bytes, bytes, bool]:

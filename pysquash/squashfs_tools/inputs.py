@@ -23,6 +23,7 @@ from pysquash.squashfs_tools.excludes import Excludes, inodes_named
 from pysquash.squashfs_tools.host_source import HostSelection, HostSource, Place, named_places, stripped_places
 from pysquash.squashfs_tools.pseudo import Definition, parse_default_directory, parse_definition, parse_definitions
 from pysquash.squashfs_tools.pseudo_steps import PseudoFiles
+from pysquash.squashfs_tools.sort_file import read_priorities
 from pysquash.squashfs_tools.tar_source import CheckedTarSource
 
 __all__ = ["Inputs", "is_tar", "read_inputs", "read_pseudo_files"]
@@ -72,14 +73,14 @@ def read_inputs(call: Invocation, options: WriterOptions, tell: Tell, taken: Col
                 raise OptionError("the source - needs -tar, -cpiostyle, or definitions of pseudo files with -p or -pf")
             return Inputs([])
         names = _names_from_standard_input("\0" if call.has("-cpiostyle0") else "\n")
-        places, root = stripped_places(names), None
+        places, root = stripped_places(names)
         sources = names
     else:
         if by_name or "-" in call.sources:
             raise OptionError("the source - stands alone, and -cpiostyle needs it")
         sources = call.sources
         if call.has("-no-strip"):
-            places, root = stripped_places(sources), None
+            places, root = stripped_places(sources)
         else:
             places, root = named_places(sources, keeps_directory=call.has("-keep-as-directory"), taken=taken, tell=tell)
     stays_on_devices = call.has("-one-file-system") or call.has("-one-file-system-x")
@@ -89,7 +90,15 @@ def read_inputs(call: Invocation, options: WriterOptions, tell: Tell, taken: Col
         devices={os.stat(source).st_dev for source in sources} if stays_on_devices else (),
         keeps_mounts=not call.has("-one-file-system-x"),
     )
-    open_host = partial(HostSource, places, root=root, selection=selection, options=options, warn=tell)
+    open_host = partial(
+        HostSource,
+        places,
+        root=root,
+        priorities=read_priorities(call.given["-sort"], sources, tell) if call.has("-sort") else None,
+        selection=selection,
+        options=options,
+        warn=tell,
+    )
     return Inputs([open_host], places)
 
 

@@ -106,6 +106,8 @@ class CheckedTarSource(TarSource):
                 self._tell(entry, "is in the archive already; the first one stands")
                 continue
             yield entry
+        if not self.unpacked_size:  # whatever was to write it has failed
+            raise SourceError("there is nothing, not even an empty archive", source=self.name)
 
     def _note_parents(self, directory: bytes, entry: Entry) -> None:
         """Note that there is something in a directory, and that those above it are directories."""
