@@ -13,7 +13,7 @@ help:
 	@echo 'make test   lint, types and all tests; installs what they need'
 	@echo 'make fuzz   look for images that reader or check stumble over, FUZZ_SECONDS long'
 	@echo 'make bench  time pysquash beside the C tools, into benchmarks/RESULTS.md'
-	@echo 'make docs   make docs/format.md and docs/rules.md out of the declarations'
+	@echo 'make docs   make docs/format.md, rules.md and compat.md out of the declarations'
 	@echo 'make clean  remove what the others made'
 
 $(VENV)/installed: pyproject.toml
@@ -72,6 +72,7 @@ bench: $(VENV)/developing check-tools
 docs: $(VENV)/developing
 	$(BIN)/python docs/format_page.py
 	$(BIN)/python docs/rules_page.py
+	$(BIN)/python docs/compat_page.py
 
 clean:
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -140,6 +140,7 @@ _BUILD = [
         )
     ),
     Row("two directories and a file", given="tree etc file"),
+    Row("files that begin with the same blocks", "-tailends", given="starts", stored="less"),
     Row("a name twice", given="etc file etc file"),
     Row("one file", given="file"),
     Row("one directory with a slash behind it", given="etc/"),
@@ -314,7 +315,7 @@ _APPEND = [
 _SORT = [
     Row("sorting", "-sort sorting", has=()),
     Row("sorting names that are not there", "-sort sorting-missing"),
-    Row("a priority that is none", "-sort sorting-bad", verdict="better", why="it is an error", code=1),
+    _refused("a priority that is none", "-sort sorting-bad"),
 ]
 
 _ACTIONS = [

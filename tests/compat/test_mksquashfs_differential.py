@@ -49,6 +49,9 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "other" / "sub").mkdir(parents=True)
     for name in ("short", "sub/old", "old"):
         (folder / "other" / name).write_bytes(f"old {name}\n".encode())
+    (folder / "starts").mkdir()
+    for row in range(3):
+        (folder / "starts" / str(row)).write_bytes(random.Random(1).randbytes(256 * KIB) + b"end %d" % row)
     (folder / "link").symlink_to("etc")
     (folder / "excludes").write_text("# not these\n\nshort\nsub/deep\n")
     (folder / "patterns").write_text("sub/d*\n... *.gz\n")

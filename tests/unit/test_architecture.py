@@ -218,7 +218,7 @@ def test_only_the_command_line_prints_and_reads_the_environment(path: Path) -> N
             assert node.attr not in ("environ", "getenv", "stdout", "stderr")
 
 
-@pytest.mark.parametrize("name", ["format", "rules"])
+@pytest.mark.parametrize("name", ["format", "rules", "compat"])
 def test_a_page_is_what_the_declarations_say(name: str) -> None:
     folder = ROOT.parent / "docs"
     made = runpy.run_path(str(folder / f"{name}_page.py"))["page"]()
