@@ -18,8 +18,8 @@ from pysquash.compression.stream import Layer
 from pysquash.errors import OptionTypeError
 from pysquash.opening import OpenedSources
 from pysquash.options import WriterOptions
-from pysquash.own_files import OwnFiles
 from pysquash.overrides import Overrides
+from pysquash.own_files import OwnFiles
 from pysquash.packing import Changes, OpenSource, pack
 from pysquash.parts import Part
 from pysquash.report import Progress, Report, Warnings

@@ -10,7 +10,7 @@ records (pax); sparse maps (sparse); which of two equal names stands, and where 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NoReturn
 
 from pysquash.compression.stream import Layer, LayerStream, StreamChecks
@@ -29,16 +29,14 @@ from pysquash.sources.tar_header import (
     ZERO_BLOCK,
     MalformedError,
     Numbers,
+    OwnerOf,
     checksum,
     is_checksum_right,
     names_of_owners,
 )
 from pysquash.tree.entry import HIGHEST_MTIME, Entry, Kind, Xattrs
 
-__all__ = ["OwnerOf", "TarSource"]
-
-OwnerOf = Callable[[bytes, bytes, int, int], tuple[int, int]]
-"""Gives uid and gid for an entry's user name, group name, uid and gid."""
+__all__ = ["TarSource"]
 
 _FILE_TYPES = frozenset(b"0\x007S")
 _KINDS = {
@@ -147,7 +145,6 @@ class TarSource(ChunkBuffer):
         good_parents = self._good_parents
         name_limit = min(self._limits.component_size, _COMPONENT_SIZE)
         path_limit = self._limits.path_size
-        owner_of = self._owner_of
         while True:
             left = self._content_left + self._content_padding
             if left:
@@ -291,10 +288,8 @@ class TarSource(ChunkBuffer):
             else:
                 entry.path = self._path(name)
             entry.mode = mode_bits & 0o7777
-            if owner_of is not None:
-                user, group_name = names_of_owners(buffer, position) if magic[:5] == b"ustar" else (b"", b"")
-                user, group_name = own_records.get(b"uname", user), own_records.get(b"gname", group_name)
-                owner, group = owner_of(user, group_name, owner, group)
+            if self._owner_of is not None:
+                owner, group = self._owner_of(*names_of_owners(buffer, position, own_records), owner, group)
             if not 0 <= owner < _ID_LIMIT or not 0 <= group < _ID_LIMIT:
                 self._fail(f"owner {owner}:{group} is outside 0 to {_ID_LIMIT - 1}")
             entry.uid, entry.gid = owner, group

@@ -1,6 +1,6 @@
 """Destination: where the image goes: a file, a place behind other bytes in a file, or a block device.
 
-In: -offset and a path. Out: what `pack` writes to.
+In: -offset and a path. Out: an `Output` for `pack`.
 Rules kept here: a file appears whole or not at all, also with bytes in front; a block device is written in place.
 Not here: the temporary file (writer/output).
 """
@@ -14,7 +14,8 @@ import stat
 from collections.abc import Iterator
 
 from pysquash.errors import OptionError
-from pysquash.writer.output import Output, OutputTarget
+from pysquash.own_files import OwnFiles
+from pysquash.writer.output import Output
 
 __all__ = ["is_block_device", "opened_destination"]
 
@@ -35,11 +36,12 @@ def is_block_device(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def opened_destination(path: str, *, offset: int, front: bytes | None = None) -> Iterator[OutputTarget]:
+def opened_destination(path: str, own_files: OwnFiles, *, offset: int, front: bytes | None = None) -> Iterator[Output]:
     """Open an image's destination.
 
     Args:
         path: A file's or a block device's.
+        own_files: Told of it, so that it is not packed into itself.
         offset: Bytes in front of the image.
         front: What these are; None for zeros.
 
@@ -50,20 +52,22 @@ def opened_destination(path: str, *, offset: int, front: bytes | None = None) ->
     if is_block_device(path):
         with _Device(path, "r+b") as device:
             device.seek(offset)
-            yield device
+            with Output(device) as inner:
+                yield inner
             os.fsync(device.fileno())
         return
     if os.path.exists(path) and not os.path.isfile(path):
         raise OptionError(f"{path} is neither a file nor a block device")
-    if not offset:
-        yield path
-        return
-    with Output(path) as output:
+    with Output(path, own_files) as output:
+        if not offset:
+            yield output
+            return
         output.write(front or b"")
         output.seek(offset)
         with output.reopened() as (file, _base):
             file.seek(offset)
-            yield file
+            with Output(file) as inner:
+                yield inner
             end = file.seek(0, io.SEEK_END)
         output.seek(end)
         output.keep()

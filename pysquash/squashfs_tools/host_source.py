@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from pysquash.errors import OptionError, SourceError, printable
 from pysquash.options import WriterOptions
+from pysquash.own_files import OwnFiles
 from pysquash.sources.base import Warn
 from pysquash.sources.directory import DirectorySource, Folder, Selection
 from pysquash.squashfs_tools.excludes import Excludes
@@ -85,6 +86,7 @@ class HostSource(DirectorySource):
         root: bytes | None,
         priorities: Priorities | None = None,
         selection: Selection,
+        own_files: OwnFiles | None = None,
         options: WriterOptions,
         warn: Warn,
     ) -> None:
@@ -95,10 +97,11 @@ class HostSource(DirectorySource):
             root: The directory that the image's root is like; None where it is like none.
             priorities: Which content comes first; None for the order of the places.
             selection: What of it is taken.
+            own_files: What is being written, and so is left out.
             options: strict and limits are kept here.
             warn: Takes what is noteworthy.
         """
-        super().__init__(b".", name="", options=options, warn=warn, selection=selection)
+        super().__init__(b".", name="", options=options, warn=warn, selection=selection, own_files=own_files)
         self._places = places
         self._root = root
         self._paths_of: dict[tuple[int, int], bytes] = {}

@@ -17,6 +17,7 @@ from functools import partial
 
 from pysquash.errors import OptionError
 from pysquash.options import WriterOptions
+from pysquash.own_files import OwnFiles
 from pysquash.reading import OpenSource
 from pysquash.squashfs_tools.command_line import Invocation
 from pysquash.squashfs_tools.excludes import Excludes, inodes_named
@@ -49,13 +50,16 @@ def is_tar(call: Invocation) -> bool:
     return call.tool == "sqfstar" or call.has("-tar")
 
 
-def read_inputs(call: Invocation, options: WriterOptions, tell: Tell, taken: Collection[bytes] = ()) -> Inputs:
+def read_inputs(
+    call: Invocation, options: WriterOptions, tell: Tell, own_files: OwnFiles, taken: Collection[bytes] = ()
+) -> Inputs:
     """Look at a program's sources.
 
     Args:
         call: The command line.
         options: For the sources.
         tell: Takes what is noteworthy and no error.
+        own_files: What is being written, and so is left out.
         taken: Names that are in the root already.
 
     Raises:
@@ -96,6 +100,7 @@ def read_inputs(call: Invocation, options: WriterOptions, tell: Tell, taken: Col
         root=root,
         priorities=read_priorities(call.given["-sort"], sources, tell) if call.has("-sort") else None,
         selection=selection,
+        own_files=own_files,
         options=options,
         warn=tell,
     )

@@ -13,6 +13,7 @@ from functools import partial
 
 from pysquash.errors import OptionError
 from pysquash.merged_tree import MergedTree, Step
+from pysquash.own_files import OwnFiles
 from pysquash.packing import Changes, pack
 from pysquash.report import Progress, Warnings
 from pysquash.squashfs_tools.appending import read_existing
@@ -54,18 +55,19 @@ def make_image(
         becomes = call.given.get("-root-becomes")
         existing = read_existing(call.destination, offset=offset, root_becomes=becomes, options=options, warn=warnings)
         options = existing.options
-    inputs = read_inputs(call, options, warnings, existing.root_names if existing else ())
-    pseudo_files = read_pseudo_files(call, inputs.places, warnings)
-    kept = existing.root_names if existing else frozenset()
-    steps: list[Step] = [partial(_finish_tree, call, at, pseudo_files, kept)]
-    if not call.has("-quiet"):
-        what = "Appending to" if existing else "Creating"
-        say(f"{what} a 4.0 image on {call.destination}, block size {options.block_size}, {options.compressor}.")
-    if call.has("-info"):
-        steps.append(partial(_tell_content, say))
-    if call.has("-info-file"):
-        steps.append(partial(_write_content, call.given["-info-file"]))
-    with opened_destination(call.destination, offset=offset, front=existing.front if existing else None) as target:
+    front, own_files = existing.front if existing else None, OwnFiles()
+    with opened_destination(call.destination, own_files, offset=offset, front=front) as target:
+        inputs = read_inputs(call, options, warnings, own_files, existing.root_names if existing else ())
+        pseudo_files = read_pseudo_files(call, inputs.places, warnings)
+        kept = existing.root_names if existing else frozenset()
+        steps: list[Step] = [partial(_finish_tree, call, at, pseudo_files, kept)]
+        if not call.has("-quiet"):
+            what = "Appending to" if existing else "Creating"
+            say(f"{what} a 4.0 image on {call.destination}, block size {options.block_size}, {options.compressor}.")
+        if call.has("-info"):
+            steps.append(partial(_tell_content, say))
+        if call.has("-info-file"):
+            steps.append(partial(_write_content, call.given["-info-file"]))
         report = pack(
             [existing.open_source, *inputs.layers] if existing else inputs.layers,
             target,

@@ -28,7 +28,6 @@ class Row:
         their_code: Theirs; None for whatever it is, where it crashes or hangs.
         has: Paths that ours has, of a row whose outcome is not the same.
         has_not: Paths that ours has not.
-        stored: Whether as much content is stored; "less" where ours finds more that is equal.
         first: Options with which both make the image beforehand, of another tree.
         epoch: SOURCE_DATE_EPOCH.
         since: The version of theirs that has this; their 4.5 is not asked where it is later.
@@ -44,7 +43,6 @@ class Row:
     their_code: int | None = 0
     has: tuple[str, ...] = ()
     has_not: tuple[str, ...] = ()
-    stored: Literal["same", "less"] = "same"
     first: str | None = None
     epoch: str | None = None
     since: str = "4.5"
@@ -140,7 +138,7 @@ _BUILD = [
         )
     ),
     Row("two directories and a file", given="tree etc file"),
-    Row("files that begin with the same blocks", "-tailends", given="starts", stored="less"),
+    Row("files that begin with the same blocks", "-tailends", given="starts"),
     Row("a name twice", given="etc file etc file"),
     Row("one file", given="file"),
     Row("one directory with a slash behind it", given="etc/"),

@@ -337,7 +337,7 @@ def test_row(work: Path, row: Row) -> None:
     assert facts(mine, row, before) == facts(other, row, before)
     (our_layout, our_size), (their_layout, their_size) = layout(mine), layout(other)
     assert our_layout == their_layout
-    assert our_size == their_size if row.stored == "same" else our_size < their_size
+    assert our_size == their_size
 
 
 def _is_new_enough(version: str) -> bool:

@@ -126,6 +126,7 @@ ALLOWED = {
         "merged_tree",
         "options",
         "overrides",
+        "own_files",
         "packing",
         "reader",
         "reading",
