@@ -20,7 +20,14 @@ _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _COMPRESSORS = ["zstd", "gzip", "xz", "lz4", "lzo", "lzma", "none"]
 _COMPRESSION: list[_Decorator] = [
-    click.option("-c", "--compressor", type=click.Choice(_COMPRESSORS), default="zstd", show_default=True),
+    click.option(
+        "-c",
+        "--compressor",
+        type=click.Choice(_COMPRESSORS),
+        default="zstd",
+        show_default=True,
+        help="lz4 and lzo need an extra; Linux cannot mount lzma.",
+    ),
     click.option(
         "-X",
         "compressor_options",
