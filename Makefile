@@ -14,7 +14,7 @@ help:
 	@echo 'make fuzz   look for images that reader or check stumble over, FUZZ_SECONDS long'
 	@echo 'make bench  time pysquash beside the C tools, into benchmarks/RESULTS.md; BENCH_ARGS="--runs 1 growth" for less'
 	@echo 'make micro  time the parts of pysquash one by one'
-	@echo 'make docs   make docs/format.md and docs/rules.md out of the declarations'
+	@echo 'make docs   make docs/format.md, rules.md and compat.md out of the declarations'
 	@echo 'make clean  remove what the others made'
 
 $(VENV)/installed: pyproject.toml
@@ -76,6 +76,7 @@ micro: $(VENV)/developing
 docs: $(VENV)/developing
 	$(BIN)/python docs/format_page.py
 	$(BIN)/python docs/rules_page.py
+	$(BIN)/python docs/compat_page.py
 
 clean:
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

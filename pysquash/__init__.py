@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers
     from pysquash.fsck.check import check
     from pysquash.fsck.findings import Finding
     from pysquash.options import Limits, WriterOptions
+    from pysquash.overrides import Overrides
     from pysquash.parts import Part
     from pysquash.reader.image import SquashfsImage
     from pysquash.report import Report
@@ -51,6 +52,7 @@ __all__ = [
     "NotSquashfsError",
     "OptionError",
     "OptionTypeError",
+    "Overrides",
     "Owners",
     "Part",
     "PathIsDirectoryError",
@@ -104,6 +106,7 @@ _HOMES = {
     "fsck.check": ("check",),
     "fsck.findings": ("Finding",),
     "options": ("Limits", "WriterOptions"),
+    "overrides": ("Overrides",),
     "parts": ("Part",),
     "reader.image": ("SquashfsImage",),
     "report": ("Report",),

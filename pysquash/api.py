@@ -18,6 +18,7 @@ from pysquash.compression.stream import Layer
 from pysquash.errors import OptionTypeError
 from pysquash.opening import OpenedSources
 from pysquash.options import WriterOptions
+from pysquash.overrides import Overrides
 from pysquash.own_files import OwnFiles
 from pysquash.packing import Changes, OpenSource, pack
 from pysquash.parts import Part
@@ -95,6 +96,7 @@ def build(
     config: ConfigOutput | None = None,
     exclude: Iterable[str] = (),
     owners: Owners | None = None,
+    overrides: Overrides | None = None,
     platform: str | None = None,
     auth_files: Sequence[str | os.PathLike[str]] | None = None,
     blob_cache: str | os.PathLike[str] | None = None,
@@ -116,6 +118,7 @@ def build(
         config: Where the configuration of the topmost container image among the sources goes.
         exclude: Globs for what is left out of the sources' tree.
         owners: Which owners things get; None to keep them.
+        overrides: What else everything gets, the root or directories that nobody describes; None to keep it all.
         platform: Which image of a container image's index is wanted, as os/arch or os/arch/variant; None for Linux on
             this machine.
         auth_files: Where logins for registries are, the first that has one wins; None for podman's and docker's own.
@@ -182,12 +185,16 @@ def build(
 
             kept_names = KEPT_NAMES
             steps.append(write_config(config, opened.configuration(), sidecar, owner))
+        if owners is not None:
+            steps.append(owners.change_implied)
+        if overrides is not None:
+            steps.append(overrides.change)
         over = partial(FilesSource, owned(files, owner), options, symlinks=owned(symlinks, owner))
         changes = Changes(
             exclude=Patterns(exclude),
             on_sources=[] if owners is None else [owners.change_sources],
             over=over if files or symlinks else None,
-            on_tree=steps if owners is None else [*steps, owners.change_implied],
+            on_tree=steps,
             kept_names=kept_names,
         )
         report = pack(

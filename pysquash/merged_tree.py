@@ -32,6 +32,7 @@ class MergedTree:
         merge: How it was made.
         verification: Told of all content.
         options: Every knob there is.
+        image_time: The image's own time, in seconds since 1970; None for what the options say.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class MergedTree:
         self.merge = merge
         self.verification = verification
         self.options = options
+        self.image_time: int | None = None
         self._warn = warn
         self._store = store
         self._kept = kept

@@ -104,7 +104,7 @@ def pack(
         was_read = time.perf_counter()
         if progress is not None:
             progress("write", 0, None)
-        summary = image.finish(tree.root)
+        summary = image.finish(tree.root, time=tree.image_time)
         was_written = time.perf_counter()
         verification.verify(target, tree.root)
         was_verified = time.perf_counter()

@@ -16,6 +16,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
+from typing import Protocol
 
 from pysquash.errors import LimitError, SourceError, UnsupportedEntryError, printable
 from pysquash.format.constants import XATTR_PREFIXES
@@ -25,7 +26,7 @@ from pysquash.sources.base import Warn
 from pysquash.sources.path_limits import check_path_limits
 from pysquash.tree.entry import HIGHEST_MTIME, Entry, Kind, Segment, Xattrs
 
-__all__ = ["DirectorySource"]
+__all__ = ["DirectorySource", "Folder", "Selection"]
 
 _KINDS = {
     stat.S_IFDIR: Kind.DIRECTORY,
@@ -43,23 +44,71 @@ _HAS_XATTRS = sys.platform == "linux"
 _MAJOR_LIMIT, _MINOR_LIMIT = 1 << 12, 1 << 20
 
 
-class _Folder:
-    """A directory being walked: an open descriptor where the host has such things, else a path."""
+class Selection(Protocol):
+    """Says what of a directory tree is taken."""
 
-    __slots__ = ("descriptor", "host_path", "left", "path")
+    def takes(self, path: bytes, status: os.stat_result) -> bool:
+        """Tell whether something is taken, given its path in the image; it is not opened otherwise."""
+        ...
 
-    def __init__(self, path: bytes, host_path: bytes, descriptor: int | None) -> None:
+    def descends(self, path: bytes, status: os.stat_result) -> bool:
+        """Tell whether what is in a directory is looked at."""
+        ...
+
+
+class Folder:
+    """A directory being walked: an open descriptor where the host has such things, else a path.
+
+    Attributes:
+        path: Where it is in the image.
+        host_path: Where it is on the host.
+        descriptor: Open, or None.
+        left: Names in it that are still to be visited, the next one last.
+        renamed: What some of them are called in the image.
+    """
+
+    __slots__ = ("descriptor", "host_path", "left", "path", "renamed")
+
+    def __init__(self, path: bytes, host_path: bytes, descriptor: int | None, names: list[bytes] | None = None) -> None:
+        """Take an open directory.
+
+        Args:
+            path: Where it is in the image.
+            host_path: Where it is on the host.
+            descriptor: Open, or None where the host has no such things.
+            names: What is visited of it, the last one first; None for all.
+        """
         self.path = path
         self.host_path = host_path
         self.descriptor = descriptor
-        with os.scandir(host_path if descriptor is None else descriptor) as names:
-            self.left = sorted((os.fsencode(entry.name) for entry in names), reverse=True)
+        self.renamed: dict[bytes, bytes] = {}
+        if names is not None:
+            self.left = names
+            return
+        with os.scandir(host_path if descriptor is None else descriptor) as found:
+            self.left = sorted((os.fsencode(entry.name) for entry in found), reverse=True)
+
+    @classmethod
+    def opened(cls, path: bytes, host_path: bytes, names: list[bytes] | None = None) -> Folder:
+        """Open a directory."""
+        descriptor = os.open(host_path, _OPEN_DIRECTORY) if _HAS_DESCRIPTORS else None
+        try:
+            return cls(path, host_path, descriptor, names)
+        except BaseException:
+            if descriptor is not None:
+                os.close(descriptor)
+            raise
+
+    def status(self) -> os.stat_result:
+        """Look at the directory itself."""
+        return os.fstat(self.descriptor) if self.descriptor is not None else os.stat(self.host_path)
 
     def name_for(self, name: bytes) -> bytes:
         """What to call a member in a system call beside `dir_fd`."""
         return name if self.descriptor is not None else os.path.join(self.host_path, name)
 
     def close(self) -> None:
+        """Close it. Harmless when called twice."""
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None
@@ -85,6 +134,7 @@ class DirectorySource:
         warn: Warn,
         prefix: bytes = b"",
         own_files: OwnFiles | None = None,
+        selection: Selection | None = None,
     ) -> None:
         """Take a folder; it is opened when the entries are asked for.
 
@@ -95,6 +145,7 @@ class DirectorySource:
             warn: Takes what is noteworthy and no error.
             prefix: Where in the image the folder goes; b"" for the root.
             own_files: What is being written, and so is left out if it is in the folder.
+            selection: What of it is taken; None for all.
         """
         self.name = name
         self.consumed_size = 0
@@ -104,7 +155,9 @@ class DirectorySource:
         self._warn = warn
         self._prefix = prefix
         self._own_files = own_files or OwnFiles()
-        self._folders: list[_Folder] = []
+        self._selection = selection
+        self._folders: list[Folder] = []
+        self._knows_all_names = True  # by the number of names that each inode says it has
         self._first_names: dict[tuple[int, int], tuple[bytes, int]] = {}  # of inodes with names still to come
         self._file: int | None = None
         self._entry = Entry(b"", Kind.DIRECTORY)
@@ -132,13 +185,15 @@ class DirectorySource:
             LimitError: A name or a path is longer than its limit.
         """
         try:
-            descriptor = os.open(self._host_path, _OPEN_DIRECTORY) if _HAS_DESCRIPTORS else None
-            status = os.fstat(descriptor) if descriptor is not None else os.stat(self._host_path)
-            folder = _Folder(self._prefix, self._host_path, descriptor)
+            folder = Folder.opened(self._prefix, self._host_path)
         except OSError as error:
             raise _named(error, self._host_path) from error
         self._folders.append(folder)
-        yield self._described(self._prefix, status, folder, None)
+        yield self._described(self._prefix, folder.status(), folder, None)
+        yield from self._walk()
+
+    def _walk(self) -> Iterator[Entry]:
+        """Yield what is left in the folders that are open."""
         while self._folders:
             folder = self._folders[-1]
             if not folder.left:
@@ -170,16 +225,20 @@ class DirectorySource:
 
     # --- one name --------------------------------------------------------------------------------------------------
 
-    def _visited(self, folder: _Folder, name: bytes) -> Entry | None:
-        """Look at a name; None for what is being written."""
-        path = folder.path + b"/" + name if folder.path else name
+    def _visited(self, folder: Folder, name: bytes) -> Entry | None:
+        """Make the entry of a name in a folder, and go into it if it is one; None for what is not taken."""
+        image_name = folder.renamed.get(name, name)
+        path = folder.path + b"/" + image_name if folder.path else image_name
         depth = path.count(b"/") + 1
-        check_path_limits(path, len(name), depth, self._limits, source=self.name)
+        check_path_limits(path, len(image_name), depth, self._limits, source=self.name)
         target = folder.name_for(name)
         status = os.stat(target, dir_fd=folder.descriptor, follow_symlinks=False)
         if self._own_files.holds(status):
             if self._own_files.name(status) is not None:
                 self._notice(path, "is the output, and is left out")
+            return None
+        selection = self._selection
+        if selection is not None and not selection.takes(path, status):
             return None
         if stat.S_ISDIR(status.st_mode):
             descriptor = None
@@ -188,7 +247,8 @@ class DirectorySource:
             try:
                 if descriptor is not None:
                     status = self._unchanged(path, status, os.fstat(descriptor))
-                below = _Folder(path, os.path.join(folder.host_path, name), descriptor)
+                names: list[bytes] | None = None if selection is None or selection.descends(path, status) else []
+                below = Folder(path, os.path.join(folder.host_path, name), descriptor, names)
             except BaseException:
                 if descriptor is not None:
                     os.close(descriptor)
@@ -197,7 +257,7 @@ class DirectorySource:
             return self._described(path, status, below, None)
         return self._described(path, status, folder, name)
 
-    def _described(self, path: bytes, status: os.stat_result, folder: _Folder, name: bytes | None) -> Entry:
+    def _described(self, path: bytes, status: os.stat_result, folder: Folder, name: bytes | None) -> Entry:
         """Make the entry of a name in a folder, or of the folder itself where there is no name."""
         kind = _KINDS.get(stat.S_IFMT(status.st_mode))
         if kind is None:
@@ -207,7 +267,8 @@ class DirectorySource:
             entry.mode = 0o755 if kind is Kind.DIRECTORY else 0o644
         entry.mtime = self._mtime(path, status)
         self._left = []
-        if name is not None and status.st_nlink > 1 and status.st_ino and self._is_further_name(entry, status):
+        has_more_names = status.st_nlink > 1 or not self._knows_all_names
+        if name is not None and has_more_names and status.st_ino and self._is_further_name(entry, status):
             return entry
         if kind is Kind.SYMLINK and name is not None:
             entry.target = os.fsencode(os.readlink(folder.name_for(name), dir_fd=folder.descriptor))
@@ -234,7 +295,7 @@ class DirectorySource:
         entry.kind, entry.target = Kind.HARD_LINK, first
         return True
 
-    def _open(self, entry: Entry, status: os.stat_result, folder: _Folder, name: bytes) -> None:
+    def _open(self, entry: Entry, status: os.stat_result, folder: Folder, name: bytes) -> None:
         """Open a file's content. That what was opened is what was looked at is checked before a byte is read."""
         self._file = os.open(folder.name_for(name), _OPEN_FILE, dir_fd=folder.descriptor)
         self._status = self._unchanged(entry.path, status, os.fstat(self._file))
@@ -303,7 +364,7 @@ class DirectorySource:
             )
         return major, minor
 
-    def _xattrs(self, path: bytes, folder: _Folder, name: bytes | None) -> Xattrs:
+    def _xattrs(self, path: bytes, folder: Folder, name: bytes | None) -> Xattrs:
         """Read the attributes that an image can hold. Linux reads them by path; /proc makes one of a descriptor."""
         if not _HAS_XATTRS:
             return ()

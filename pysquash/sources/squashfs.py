@@ -32,7 +32,9 @@ class SquashfsSource:
     total_size = None
     duplicates = None
 
-    def __init__(self, path: str | os.PathLike[str], *, name: str, options: WriterOptions, warn: Warn) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, name: str, options: WriterOptions, warn: Warn, offset: int = 0
+    ) -> None:
         """Open an image.
 
         Args:
@@ -40,6 +42,7 @@ class SquashfsSource:
             name: What messages call it.
             options: limits are kept here.
             warn: Takes what is noteworthy; nothing is, in an image.
+            offset: The byte in the file at which the image starts.
 
         Raises:
             OSError: The image cannot be read.
@@ -51,7 +54,7 @@ class SquashfsSource:
         self._limits = options.limits
         self._content: StoredContent | None = None
         try:
-            self._image = SquashfsImage(path)
+            self._image = SquashfsImage(path, offset=offset)
         except ImageError as error:
             raise SourceError(str(error), source=name) from error
 

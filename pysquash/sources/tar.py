@@ -29,8 +29,10 @@ from pysquash.sources.tar_header import (
     ZERO_BLOCK,
     MalformedError,
     Numbers,
+    OwnerOf,
     checksum,
     is_checksum_right,
+    names_of_owners,
 )
 from pysquash.tree.entry import HIGHEST_MTIME, Entry, Kind, Xattrs
 
@@ -64,7 +66,14 @@ class TarSource(ChunkBuffer):
     """
 
     def __init__(
-        self, layer: Layer, *, name: str, options: WriterOptions, warn: Warn, checks: StreamChecks | None = None
+        self,
+        layer: Layer,
+        *,
+        name: str,
+        options: WriterOptions,
+        warn: Warn,
+        checks: StreamChecks | None = None,
+        owner_of: OwnerOf | None = None,
     ) -> None:
         """Open the layer.
 
@@ -74,12 +83,14 @@ class TarSource(ChunkBuffer):
             options: ignore_zeros, strict and limits are kept here.
             warn: Takes what is noteworthy and no error.
             checks: Sees every byte of the stream, or None.
+            owner_of: Has the last word on owners, or None for the numbers as they are.
         """
         super().__init__(LayerStream(layer, name=name, limits=options.limits, checks=checks), self._ends_early)
         self.name = name
         self._options = options
         self._limits = options.limits
         self._warn = warn
+        self._owner_of = owner_of
         self._content_left = 0  # of the entry yielded last
         self._content_padding = 0
         self._numbers = Numbers()
@@ -277,6 +288,8 @@ class TarSource(ChunkBuffer):
             else:
                 entry.path = self._path(name)
             entry.mode = mode_bits & 0o7777
+            if self._owner_of is not None:
+                owner, group = self._owner_of(*names_of_owners(buffer, position, own_records), owner, group)
             if not 0 <= owner < _ID_LIMIT or not 0 <= group < _ID_LIMIT:
                 self._fail(f"owner {owner}:{group} is outside 0 to {_ID_LIMIT - 1}")
             entry.uid, entry.gid = owner, group

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable, Mapping
 from zlib import adler32
 
 __all__ = [
@@ -21,8 +22,10 @@ __all__ = [
     "ZERO_BLOCK",
     "MalformedError",
     "Numbers",
+    "OwnerOf",
     "checksum",
     "is_checksum_right",
+    "names_of_owners",
 ]
 
 BLOCK_SIZE = 512
@@ -34,8 +37,12 @@ GNU_MAGIC = b"ustar "
 HEADER = struct.Struct("100s8s8s8s12s12s8sc100s6s66x8s8s155s12x")
 """name, mode, uid, gid, size, mtime, checksum, type, link name, magic, device major, device minor, prefix."""
 
+_MAGIC_START, _USER_NAME_START, _GROUP_NAME_START, _GROUP_NAME_END = 257, 265, 297, 329
 _CHECKSUM_START = 148
 _CHECKSUM_SIZE = 8
+
+OwnerOf = Callable[[bytes, bytes, int, int], tuple[int, int]]
+"""Gives uid and gid for an entry's user name, group name, uid and gid."""
 
 _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*(?:\0.*)?", re.DOTALL)
 
@@ -107,3 +114,13 @@ def is_checksum_right(header: bytes, field: bytes, numbers: Numbers) -> bool:
         return True
     rest = header[:_CHECKSUM_START] + header[_CHECKSUM_START + _CHECKSUM_SIZE :]
     return blanked - 256 * sum(byte > 0x7F for byte in rest) == wanted
+
+
+def names_of_owners(data: bytes, position: int, records: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Give the names of an entry's user and group: those of its pax records, or else of the header at a position."""
+    if data[position + _MAGIC_START : position + _MAGIC_START + len(USTAR_MAGIC) - 1] != USTAR_MAGIC[:-1]:
+        return b"", b""
+    user = data[position + _USER_NAME_START : position + _GROUP_NAME_START]
+    group = data[position + _GROUP_NAME_START : position + _GROUP_NAME_END]
+    user, group = user.partition(b"\0")[0], group.partition(b"\0")[0]
+    return records.get(b"uname", user), records.get(b"gname", group)

@@ -86,12 +86,13 @@ class ImageWriter:
             word = metadata_word(len(compressor_options), raw=True)
             output.write(METADATA_HEADER.pack(word) + compressor_options)
 
-    def finish(self, root: Node, own_xattrs: Collection[bytes] = ()) -> ImageSummary:
+    def finish(self, root: Node, own_xattrs: Collection[bytes] = (), *, time: int | None = None) -> ImageSummary:
         """Write everything behind the data, and then the superblock.
 
         Args:
             root: The merged tree; each file's `data` is a `StoredFile` of this image's `data` writer.
             own_xattrs: Names of attributes that the image needs, so that no option leaves them out.
+            time: The image's own time, in seconds since 1970; None for what the options say.
 
         Raises:
             LimitError: There are more distinct owners than the format can count.
@@ -129,7 +130,7 @@ class ImageWriter:
         superblock = SUPERBLOCK.pack(
             MAGIC,
             numbering.inode_count,
-            options.source_date_epoch,
+            options.source_date_epoch if time is None else time,
             options.block_size,
             len(fragments),
             self._codec.id,

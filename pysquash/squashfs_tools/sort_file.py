@@ -1,0 +1,79 @@
+"""Sort file: which files' content comes first in the image.
+
+In: a file with a name and a priority on each line. Out: `Priorities`, which are asked about each file.
+Rules kept here: names are looked up as plain ones that are left out are; a directory's priority is for all below it
+that has none of its own; priorities are -32768 to 32767, the highest comes first, and 0 is that of all others.
+Not here: going through directories (host_source).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+
+from pysquash.errors import OptionError
+
+__all__ = ["Priorities", "read_priorities"]
+
+_LINE = re.compile(r"\s*((?:[^\s\\]|\\.)+)\s+(-?[0-9]{1,6})\s*")
+_LOWEST, _HIGHEST = -32768, 32767
+
+
+class Priorities:
+    """Priorities by device and number of what is on this machine."""
+
+    def __init__(self, by_inode: dict[tuple[int, int], int]) -> None:
+        """Take priorities."""
+        self._by_inode = by_inode
+        self._by_path: dict[bytes, int] = {b"": 0}
+
+    def note_directory(self, path: bytes, status: os.stat_result) -> None:
+        """Note a directory, before what is in it.
+
+        Args:
+            path: Where it is in the image.
+            status: What it is on this machine.
+        """
+        self._by_path[path] = self.of(path, status)
+
+    def of(self, path: bytes, status: os.stat_result) -> int:
+        """Give the priority of something: its own, or that of the directory it is in."""
+        own = self._by_inode.get((status.st_dev, status.st_ino))
+        return self._by_path.get(path.rpartition(b"/")[0], 0) if own is None else own
+
+
+def read_priorities(path: str, sources: Sequence[str], tell: Callable[[str], None]) -> Priorities:
+    """Read a sort file.
+
+    Args:
+        path: Where it is.
+        sources: Directories in which a relative name is looked for.
+        tell: Told of names that are not there.
+
+    Raises:
+        OptionError: A line is none.
+        OSError: It cannot be read.
+    """
+    by_inode: dict[tuple[int, int], int] = {}
+    with open(path, "rb") as file:
+        lines = [os.fsdecode(line).strip() for line in file.read().split(b"\n")]
+    for line in lines:
+        if not line or line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None or not _LOWEST <= int(match[2]) <= _HIGHEST:
+            raise OptionError(f"{path}: {line!r} is not NAME PRIORITY, {_LOWEST} to {_HIGHEST}")
+        name = re.sub(r"\\(.)", r"\1", match[1])
+        places = [name] if name.startswith(("/", "./", "../")) else [os.path.join(each, name) for each in sources]
+        found = False
+        for place in places:
+            try:
+                status = os.lstat(place)
+            except OSError:
+                continue
+            by_inode[status.st_dev, status.st_ino] = int(match[2])
+            found = True
+        if not found:
+            tell(f"{name} is to be sorted, and is not there")
+    return Priorities(by_inode)
