@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import gc
 import os
 import signal
 import sys
@@ -24,6 +23,7 @@ import click
 
 from pysquash.errors import ImageError, OptionError, SquashfsError, printable
 from pysquash.report import Progress
+from pysquash.tuning import tune_process
 
 __all__ = [
     "auth_files",
@@ -39,19 +39,13 @@ __all__ = [
 ]
 
 
-_SWITCH_SECONDS = 0.0005
-
-
 class Terminated(BaseException):
     """SIGTERM arrived: like KeyboardInterrupt, nobody's to catch on the way out."""
 
 
 def guarded(command: click.Command) -> NoReturn:
     """Run a command, with every error as one line on standard error, and exit with the code that stands for it."""
-    # The process is ours, and does one thing. A tree of a million nodes has no cycles, and looking for them takes a
-    # sixth of all the time; and a thread that has compressed a batch is not to wait long for its next one.
-    gc.disable()
-    sys.setswitchinterval(_SWITCH_SECONDS)
+    tune_process()
     with contextlib.suppress(ValueError, AttributeError):  # not the main thread, or no such signal here
         signal.signal(signal.SIGTERM, _raise_terminated)
     sys.unraisablehook = _deliver_again

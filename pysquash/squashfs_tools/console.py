@@ -19,6 +19,7 @@ from pysquash.report import Progress
 from pysquash.squashfs_tools.command_line import Invocation, parse_arguments
 from pysquash.squashfs_tools.help_pages import help_text, usage
 from pysquash.squashfs_tools.option_table import Tool
+from pysquash.tuning import tune_process
 
 __all__ = ["guarded"]
 
@@ -29,6 +30,7 @@ class Terminated(BaseException):
 
 def guarded(tool: Tool) -> NoReturn:
     """Run a program with the process's arguments, and exit."""
+    tune_process()
     with contextlib.suppress(ValueError, AttributeError):  # not the main thread, or no such signal here
         signal.signal(signal.SIGTERM, _raise_terminated)
     try:
