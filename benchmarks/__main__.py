@@ -7,9 +7,11 @@ Parts that are not asked for stay in the results as they are.
 from __future__ import annotations
 
 import argparse
+import compileall
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pysquash
 from benchmarks.corpora import CORPORA
 from benchmarks.executor import COMPRESSED, executor
 from benchmarks.growth import GROWN, growth
@@ -47,6 +49,8 @@ def main() -> None:
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     if arguments.runs < 1:
         parser.error("at least one run has to count")
+    # As pip does with a package that it installs; a checkout may be without, where the environment is against it.
+    compileall.compile_dir(Path(pysquash.__file__).parent, quiet=1)
     path: Path = arguments.results / "RESULTS.md"
     for name in arguments.parts or PARTS:
         measure, corpora = PARTS[name]
