@@ -103,6 +103,8 @@ def _rows() -> Iterator[str]:
 def _given(row: Row) -> str:
     given = row.given if row.tool == "mksquashfs" else f"{row.given} ({row.tool})"
     before = "" if row.first is None else ", onto an image" + (f" with `{row.first}`" if row.first else "")
+    if row.first in ("junk", "empty"):
+        before = ", onto a file that is empty" if row.first == "empty" else ", onto a file that is no image"
     return given + before + ("" if row.epoch is None else f", SOURCE_DATE_EPOCH={row.epoch}")
 
 

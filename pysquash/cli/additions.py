@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -23,6 +23,7 @@ from pysquash.parts import Part
 from pysquash.sources.files import AddedFile, AddedSymlink, Attributes, Content, image_path
 
 if TYPE_CHECKING:
+    from pysquash.overrides import Overrides
     from pysquash.vm.owners import Owners
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "image_name",
     "parse_directory",
     "parse_file",
+    "parse_overrides",
     "parse_owners",
     "parse_parts",
     "parse_symlink",
@@ -97,6 +99,31 @@ def parse_owners(users: Sequence[str], groups: Sequence[str], everything: str | 
             if everything is None
             else cast(tuple[int, int], _numbers(everything, 2, "UID:GID", "--owner")),
         )
+
+
+def parse_overrides(
+    *, owners: Mapping[str, str | None], modes: Mapping[str, str | None], times: Mapping[str, str | None]
+) -> Overrides | None:
+    """Take UID:GID, octal permissions and seconds by their options' names; None where there is none of it."""
+    values: dict[str, Any] = {}
+    for option, text in owners.items():
+        if text is not None:
+            what = option[2:].partition("-")[0]
+            values[f"{what}_uid"], values[f"{what}_gid"] = _numbers(text, 2, "UID:GID", option)
+    for option, text in modes.items():
+        if text is not None:
+            if not re.fullmatch("[0-7]{1,5}", text):
+                raise click.BadParameter(f"{text!r} is not octal, 0 to 7777", param_hint=option)
+            values[option[2:].replace("-", "_")] = int(text, 8)
+    for option, text in times.items():
+        if text is not None:
+            values[option[2:].replace("-", "_")] = _numbers(text, 1, "SECONDS", option)[0]
+    if not values:
+        return None
+    from pysquash.overrides import Overrides
+
+    with as_usage_error():
+        return Overrides(**values)
 
 
 @contextmanager

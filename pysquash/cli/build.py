@@ -17,6 +17,7 @@ from pysquash.cli.additions import (
     image_name,
     parse_directory,
     parse_file,
+    parse_overrides,
     parse_owners,
     parse_parts,
     parse_symlink,
@@ -120,6 +121,13 @@ __all__ = ["build"]
 )
 @click.option("--map-groups", multiple=True, metavar="FROM:TO:COUNT", help="The same with groups.")
 @click.option("--owner", metavar="UID:GID", help="Give all of it to one owner: 0:0.")
+@click.option("--root-owner", metavar="UID:GID", help="Give the root directory to one owner.")
+@click.option("--root-mode", metavar="OCTAL", help="The root directory's permissions.")
+@click.option("--root-time", metavar="SECONDS", help="The root directory's time, since 1970.")
+@click.option("--default-owner", metavar="UID:GID", help="Whose directories are that no source describes.")
+@click.option("--default-mode", metavar="OCTAL", help="Their permissions, 755 by default.")
+@click.option("--all-time", metavar="SECONDS", help="The time of everything, since 1970.")
+@click.option("--latest-time", metavar="SECONDS", help="What no time is later than.")
 @click.option("--platform", metavar="OS/ARCH", help="Which image of several; Linux on this machine by default.")
 @click.option("--authfile", type=click.Path(path_type=Path, readable=False), help="Where logins for registries are.")
 @click.option(
@@ -173,6 +181,13 @@ def build(
     map_users: tuple[str, ...],
     map_groups: tuple[str, ...],
     owner: str | None,
+    root_owner: str | None,
+    root_mode: str | None,
+    root_time: str | None,
+    default_owner: str | None,
+    default_mode: str | None,
+    all_time: str | None,
+    latest_time: str | None,
     platform: str | None,
     authfile: Path | None,
     blob_cache: Path | None,
@@ -228,6 +243,11 @@ def build(
             config=config,
             exclude=exclude,
             owners=parse_owners(map_users, map_groups, owner),
+            overrides=parse_overrides(
+                owners={"--root-owner": root_owner, "--default-owner": default_owner},
+                modes={"--root-mode": root_mode, "--default-mode": default_mode},
+                times={"--root-time": root_time, "--all-time": all_time, "--latest-time": latest_time},
+            ),
             platform=platform,
             auth_files=auth_files(authfile),
             blob_cache=blob_cache,
@@ -273,6 +293,10 @@ _NOT_WITH_LAYERS = {
     "map_users": "it changes one tree of all layers; change owners in the layers themselves",
     "map_groups": "it changes one tree of all layers; change owners in the layers themselves",
     "owner": "it changes one tree of all layers; change owners in the layers themselves",
+    **dict.fromkeys(
+        ("root_owner", "root_mode", "root_time", "default_owner", "default_mode", "all_time", "latest_time"),
+        "it changes one tree of all layers; change attributes in the layers themselves",
+    ),
     **dict.fromkeys(("files", "default_files", "symlinks", "directories", "vm", "config_in_image"), _ONE_TREE),
 }
 

@@ -1,7 +1,8 @@
 """Destination: where the image goes: a file, a place behind other bytes in a file, or a block device.
 
 In: -offset and a path. Out: an `Output` for `pack`.
-Rules kept here: a file appears whole or not at all, also with bytes in front; a block device is written in place.
+Rules kept here: a file appears whole or not at all, also with bytes in front. A block device is written in place, and
+so is an empty file: there is nothing in it to lose, and who made it may hold it open.
 Not here: the temporary file (writer/output).
 """
 
@@ -58,16 +59,26 @@ def opened_destination(path: str, own_files: OwnFiles, *, offset: int, front: by
         return
     if os.path.exists(path) and not os.path.isfile(path):
         raise OptionError(f"{path} is neither a file nor a block device")
+    if os.path.isfile(path) and not os.path.getsize(path):
+        with open(path, "r+b") as file:
+            file.seek(offset)
+            try:
+                with Output(file, own_files) as inner:
+                    yield inner
+            except BaseException:
+                file.truncate(0)
+                raise
+        return
     with Output(path, own_files) as output:
         if not offset:
             yield output
             return
         output.write(front or b"")
         output.seek(offset)
-        with output.reopened() as (file, _base):
-            file.seek(offset)
-            with Output(file) as inner:
+        with output.reopened() as (opened, _base):
+            opened.seek(offset)
+            with Output(opened) as inner:
                 yield inner
-            end = file.seek(0, io.SEEK_END)
+            end = opened.seek(0, io.SEEK_END)
         output.seek(end)
         output.keep()

@@ -37,6 +37,7 @@ _SIZE = re.compile(r"([0-9]{1,19})(?:([kmg])(?:b|bytes)?)?", re.IGNORECASE)
 _CLAUSE = re.compile(r"([ugoa]*)((?:[-+=](?:[rwxXst]*|[ugo]))+)")
 _CHANGE = re.compile(r"([-+=])([rwxXst]*|[ugo])(?=[-+=]|\Z)")
 _SHIFTS = {"u": 6, "g": 3, "o": 0}
+_SPECIAL = {"u": 0o4000, "g": 0o2000, "o": 0o1000}
 
 
 def parse_number(text: str) -> int:
@@ -155,7 +156,7 @@ def _changed(mode: int, who: str, sign: str, letters: str, *, is_directory: bool
     bits = whole = 0
     for each in set(who):
         shift = _SHIFTS[each]
-        whole |= 0o7 << shift | {"u": 0o4000, "g": 0o2000, "o": 0}[each]
+        whole |= 0o7 << shift | _SPECIAL[each]
         if letters in _SHIFTS:
             bits |= (mode >> _SHIFTS[letters] & 0o7) << shift
             continue
@@ -164,15 +165,13 @@ def _changed(mode: int, who: str, sign: str, letters: str, *, is_directory: bool
                 bits |= {"r": 4, "w": 2, "x": 1}[letter] << shift
             elif letter == "X" and (is_directory or mode & 0o111):
                 bits |= 1 << shift
-            elif letter == "s":
-                bits |= {"u": 0o4000, "g": 0o2000, "o": 0}[each]
-    if "t" in letters:
-        bits |= 0o1000
+            elif letter == ("t" if each == "o" else "s"):
+                bits |= _SPECIAL[each]
     if sign == "+":
         return mode | bits
     if sign == "-":
         return mode & ~bits
-    return mode & ~whole & ~(0o1000 if set(who) == set("ugo") else 0) | bits
+    return mode & ~whole | bits
 
 
 def _owner(text: str, kind: Literal["user", "group"]) -> int:

@@ -28,7 +28,7 @@ class Row:
         their_code: Theirs; None for whatever it is, where it crashes or hangs.
         has: Paths that ours has, of a row whose outcome is not the same.
         has_not: Paths that ours has not.
-        first: Options with which both make the image beforehand, of another tree.
+        first: Options with which both make the image beforehand, of another tree; "junk" and "empty" for other files.
         epoch: SOURCE_DATE_EPOCH.
         since: The version of theirs that has this; their 4.5 is not asked where it is later.
     """
@@ -140,6 +140,13 @@ _BUILD = [
     Row("two directories and a file", given="tree etc file"),
     Row("files that begin with the same blocks", "-tailends", given="starts"),
     Row("a name twice", given="etc file etc file"),
+    Row("a device, as dracut tries compressors", "-comp zstd", given="/dev/null"),
+    Row("as dracut calls it", "-no-xattrs -no-exports -noappend -no-recovery -always-use-fragments -comp xz"),
+    Row(
+        "as Charliecloud's ch-convert calls it",
+        "-b 65536 -noappend -all-root -pf empty -e tree/.git -e tree/.gitignore -e tree/ch/git.pickle",
+    ),
+    Row("as mkosi calls it, onto an empty file of its own", "-noappend -comp zstd", first="empty"),
     Row("one file", given="file"),
     Row("one directory with a slash behind it", given="etc/"),
     Row("one symlink to a directory", given="link"),

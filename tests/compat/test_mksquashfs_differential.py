@@ -60,6 +60,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "sorting-missing").write_text("nowhere 5\n")
     (folder / "sorting-bad").write_text("short 99999\n")
     (folder / "recovery").write_bytes(b"")
+    (folder / "empty").write_bytes(b"")
     _make_tars(folder)
     image = folder / "image"
     assert run(["mksquashfs", folder / "tree", image, "-quiet", "-no-progress", "-no-xattrs"]).returncode == 0
@@ -220,6 +221,8 @@ def prepare(work: Path, row: Row, program: Callable[[str], list[str]], image: Pa
     """Make the image that is there before."""
     if row.first == "junk":
         image.write_bytes(b"this is no image" * 1000)
+    elif row.first == "empty":
+        image.write_bytes(b"")
     elif row.first is not None:
         before = Row("before", f"-all-time 1234567890 {row.first}", given="other")
         assert call(work, before, program("mksquashfs"), image) == 0

@@ -1,0 +1,117 @@
+"""What is left out: shell patterns are those of bash, regular expressions those of POSIX, names are inodes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pysquash.errors import OptionError
+from pysquash.squashfs_tools.excludes import Excludes, inodes_named, posix_expression
+
+NAMES = [b"a", b"b", b"ab", b"ba", b"abc", b".a", b".ab", b"a.b", b"B", b"a1", b"[", b"-", b"a-b", b"!a", b"aab", b"*"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "is_left_out"),
+    [
+        ("a", b"a", True),
+        ("a", b"a/b", True),
+        ("a", b"b/a", False),
+        ("... a", b"b/a", True),
+        ("... a", b"b/a/c", True),
+        ("... a/b", b"x/a/b", True),
+        ("... a/b", b"x/a", False),
+        ("a/*", b"a", False),
+        ("a/*", b"a/b/c", True),
+        ("*", b".hidden", False),
+        (".*", b".hidden", True),
+        ("a*c", b"a/c", False),
+        ("a//b", b"a/b", True),
+    ],
+)
+def test_patterns(pattern: str, path: bytes, is_left_out: bool) -> None:
+    assert Excludes([pattern]).leaves_out(path) is is_left_out
+
+
+PATTERNS = st.recursive(
+    st.sampled_from(
+        ["a", "b", "*", "?", ".", "[ab]", "[!a]", "[^b]", "[a-b]", "[[:alpha:]]", "[[:upper:]1]", "1", "\\*"]
+    ),
+    lambda inner: (
+        st.tuples(st.sampled_from("?*+@!"), st.lists(inner, min_size=1, max_size=2)).map(
+            lambda each: f"{each[0]}({'|'.join(each[1])})"
+        )
+        | st.tuples(inner, inner).map("".join)
+    ),
+    max_leaves=4,
+)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+@given(PATTERNS)
+@settings(max_examples=150, deadline=None)
+def test_patterns_match_what_they_match_in_bash(pattern: str) -> None:
+    # `case` does not know of leading dots, so those are for mksquashfs to judge: tests/compat.
+    names = [name for name in NAMES if not name.startswith(b".")]
+    script = "LC_ALL=C; for name do case $name in " + pattern + ') echo "$name";; esac; done'
+    done = subprocess.run(
+        [b"bash", b"-O", b"extglob", b"-c", script.encode(), b"bash", *names], capture_output=True, check=True
+    )
+    excludes = Excludes([pattern])
+    assert [name for name in names if excludes.leaves_out(name)] == done.stdout.split(b"\n")[:-1]
+
+
+EXPRESSIONS = st.sampled_from(
+    ["a", "^a", "a$", "^a.*b$", "[[:alpha:]]+", "[^[:alnum:]]", "a|B", "(ab)+c?", "a{2}", "[]a]", "[.]", "\\.", "^$"]
+) | st.lists(
+    st.sampled_from(["a", "b", ".", "[ab]", "(a|b)", "a*", "b+", "[[:digit:]]", "[^a-b]"]), min_size=1, max_size=3
+).map("".join)
+
+
+@pytest.mark.skipif(shutil.which("grep") is None, reason="there is no grep")
+@given(EXPRESSIONS)
+@settings(max_examples=60, deadline=None)
+def test_expressions_match_what_they_match_in_grep(expression: str) -> None:
+    lines = b"\n".join([*NAMES, b""])
+    done = subprocess.run(["grep", "-E", "-e", expression], input=lines, capture_output=True, check=False)
+    excludes = Excludes([expression], are_regular=True)
+    assert [name for name in NAMES if excludes.leaves_out(name)] == done.stdout.split(b"\n")[:-1]
+
+
+def test_each_component_has_its_expression() -> None:
+    excludes = Excludes(["^a$/b", "... ^z"], are_regular=True)
+    assert excludes.leaves_out(b"a/xbx")
+    assert not excludes.leaves_out(b"aa/b")
+    assert not excludes.leaves_out(b"a")
+    assert excludes.leaves_out(b"q/r/zz/s")
+    assert posix_expression("a$") == r"a\Z"
+
+
+@pytest.mark.parametrize("pattern", ["/a", "./a", "../a", "... /a", "+(a"])
+def test_patterns_that_are_none(pattern: str) -> None:
+    if pattern == "+(a":  # not closed, and so as it stands
+        assert Excludes([pattern]).leaves_out(b"+(a")
+        return
+    with pytest.raises(OptionError):
+        Excludes([pattern])
+    with pytest.raises(OptionError):
+        Excludes(["("], are_regular=True)
+
+
+def test_names_are_inodes(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a").touch()
+    os.link(tmp_path / "in" / "a", tmp_path / "other-name")
+    inodes, missing = inodes_named(["a", "b", f"{tmp_path}/in"], [f"{tmp_path}/in"])
+    excludes = Excludes(inodes=inodes)
+    assert excludes.leaves_out_inode((tmp_path / "other-name").stat())
+    assert excludes.leaves_out_inode((tmp_path / "in").stat())
+    assert not excludes.leaves_out_inode(tmp_path.stat())
+    assert missing == [f"{tmp_path}/in/b"]
+    assert not excludes.leaves_out(b"a")
