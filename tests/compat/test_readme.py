@@ -38,9 +38,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "upper.tar").write_bytes(layer)
     to_directory(layout(Image([layer])), tmp_path / "app")
     (tmp_path / "bin").mkdir()
-    command = tmp_path / "bin/pysquash"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m pysquash "$@"\n')
-    command.chmod(0o755)
+    for name, module in {"pysquash": "pysquash", "pymksquashfs": "pysquash.mksquashfs"}.items():
+        command = tmp_path / "bin" / name
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} -m {module} "$@"\n')
+        command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     return tmp_path
@@ -57,6 +58,15 @@ def test_the_commands_can_be_run_from_top_to_bottom(folder: Path) -> None:
         assert done.returncode == (1 if line.startswith("pysquash diff") else 0), f"{line}\n{done.stderr}"
         assert "warning" not in done.stderr, line
     assert (folder / "copy/etc/os-release").read_text() == "ID=x\n"
+
+
+def test_the_place_of_mksquashfs_can_be_taken(folder: Path) -> None:
+    section = README.partition("Whoever calls mksquashfs")[2].partition("```console\n")[2].partition("```")[0]
+    lines = [line.removeprefix("$ ") for line in section.splitlines()]
+    assert len(lines) == 2
+    for line in lines:
+        done = subprocess.run(["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), line
 
 
 def test_the_program_can_be_run(folder: Path) -> None:
