@@ -16,8 +16,11 @@ from typing import Any
 
 from pysquash.errors import OptionError
 from pysquash.squashfs_tools.compressor_table import COMPRESSORS, CompressorOption
+from pysquash.squashfs_tools.excludes import checked_expression
 from pysquash.squashfs_tools.option_table import Option, Tool, options_of
 from pysquash.squashfs_tools.values import (
+    parse_block_size,
+    parse_count,
     parse_group,
     parse_mode,
     parse_number,
@@ -46,7 +49,9 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "number": parse_number,
     "percent": parse_percent,
     "size": parse_size,
-    "block_size": parse_size,
+    "count": parse_count,
+    "regex": checked_expression,
+    "block_size": parse_block_size,
     "time": parse_time,
     "mode": parse_mode,
     "user": parse_user,

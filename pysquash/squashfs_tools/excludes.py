@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterable, Sequence
 
 from pysquash.errors import OptionError
 
-__all__ = ["Excludes", "inodes_named", "posix_expression", "shell_expression"]
+__all__ = ["Excludes", "checked_expression", "inodes_named", "posix_expression", "shell_expression"]
 
 _STICKY = "... "
 _POSIX_CLASSES = {
@@ -124,14 +123,6 @@ def inodes_named(names: Iterable[str], sources: Sequence[str]) -> tuple[set[tupl
     return found, missing
 
 
-def is_directory(path: str) -> bool:
-    """Tell whether a source is a directory itself, and no symlink to one."""
-    try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
-    except OSError:
-        return False
-
-
 def _compiled(part: str, text: str, *, is_regular: bool) -> re.Pattern[str]:
     expression = posix_expression(part) if is_regular else shell_expression(part)
     try:
@@ -158,6 +149,20 @@ def posix_expression(text: str) -> str:
         out.append(r"\Z" if letter == "$" else letter)
         position += 1
     return "".join(out)
+
+
+def checked_expression(text: str) -> str:
+    """Turn a POSIX extended regular expression into one of Python's, and see that it is one.
+
+    Raises:
+        OptionError: It is none.
+    """
+    expression = posix_expression(text)
+    try:
+        re.compile(expression)
+    except re.error as error:
+        raise OptionError(f"{text!r} is no regular expression: {error}") from None
+    return expression
 
 
 def shell_expression(text: str) -> str:

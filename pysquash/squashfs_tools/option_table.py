@@ -14,7 +14,20 @@ __all__ = ["OPTIONS", "SECTIONS", "Effect", "Kind", "Option", "Tool", "options_o
 Tool = Literal["mksquashfs", "sqfstar"]
 
 Kind = Literal[
-    "flag", "text", "number", "percent", "size", "block_size", "time", "mode", "user", "group", "compressor", "rest"
+    "flag",
+    "text",
+    "number",
+    "count",
+    "regex",
+    "percent",
+    "size",
+    "block_size",
+    "time",
+    "mode",
+    "user",
+    "group",
+    "compressor",
+    "rest",
 ]
 """What an option takes: nothing, one value of a kind, or all that is left of the command line."""
 
@@ -212,11 +225,11 @@ OPTIONS: tuple[Option, ...] = (
         ("-xattrs-exclude",),
         "xattrs",
         "leave out those whose name a POSIX regular expression matches",
-        "text",
+        "regex",
         "REGEX",
         since="4.6",
     ),
-    Option(("-xattrs-include",), "xattrs", "keep those only whose name one matches", "text", "REGEX", since="4.6"),
+    Option(("-xattrs-include",), "xattrs", "keep those only whose name one matches", "regex", "REGEX", since="4.6"),
     Option(
         ("-xattrs-add",),
         "xattrs",
@@ -259,7 +272,7 @@ OPTIONS: tuple[Option, ...] = (
         effect="no effect",
         note=_NO_THROTTLE,
     ),
-    Option(("-processors",), "runtime", "threads that compress; one a processor by default", "number", "NUMBER"),
+    Option(("-processors",), "runtime", "threads that compress; one a processor by default", "count", "NUMBER"),
     Option(("-mem",), "runtime", "memory for queues", "size", "SIZE", effect="no effect", note=_NO_QUEUES),
     Option(
         ("-mem-percent",),

@@ -16,7 +16,6 @@ from pysquash.options import WriterOptions
 from pysquash.overrides import Overrides
 from pysquash.squashfs_tools.command_line import Invocation
 from pysquash.squashfs_tools.compressor_table import writer_value
-from pysquash.squashfs_tools.excludes import posix_expression
 from pysquash.squashfs_tools.pseudo import parse_xattr
 from pysquash.squashfs_tools.values import ModeChange, parse_number
 
@@ -99,7 +98,7 @@ def writer_options(call: Invocation, *, is_tar: bool, image_time: int) -> Writer
     chosen: dict[str, Any] = {}
     for field, name in (("xattrs_include", "-xattrs-include"), ("xattrs_exclude", "-xattrs-exclude")):
         if call.has(name):
-            chosen[field] = posix_expression(given[name])
+            chosen[field] = given[name]
     return WriterOptions(
         compressor=call.compressor,  # type: ignore[arg-type] # the parser knows these names only
         compressor_options=compressor_options,

@@ -18,6 +18,8 @@ from pysquash.errors import OptionError
 __all__ = [
     "ModeChange",
     "host_number",
+    "parse_block_size",
+    "parse_count",
     "parse_group",
     "parse_mode",
     "parse_number",
@@ -61,6 +63,30 @@ def parse_size(text: str) -> int:
     if match is None:
         raise OptionError(f"{text!r} is no size such as 131072, 128K or 1M")
     return int(match[1]) * _FACTORS[(match[2] or "").lower()]
+
+
+def parse_block_size(text: str) -> int:
+    """Read a block size: a power of two from 4K to 1M.
+
+    Raises:
+        OptionError: It is none.
+    """
+    size = parse_size(text)
+    if not 4096 <= size <= 1 << 20 or size & (size - 1):
+        raise OptionError(f"{text!r} is no power of two from 4096 to 1M")
+    return size
+
+
+def parse_count(text: str) -> int:
+    """Read how many there are to be, 1 to 1024; more are as good as 1024.
+
+    Raises:
+        OptionError: It is no such number.
+    """
+    count = parse_number(text)
+    if not count:
+        raise OptionError("at least 1 is needed")
+    return min(count, 1024)
 
 
 def parse_percent(text: str) -> int:

@@ -17,6 +17,8 @@ from pysquash.squashfs_tools.plan import times, tree_overrides, writer_options
 VALUES = {
     "text": "text",
     "number": "7",
+    "count": "2",
+    "regex": "^user",
     "percent": "50",
     "size": "4K",
     "block_size": "64K",
@@ -88,6 +90,9 @@ def test_sources_and_image() -> None:
         ("in", "a source and an image are needed"),
         ("-noI", "a source and an image are needed"),
         ("in out -b 12X", "-b: '12X' is no size"),
+        ("in out -b 12K", "-b: '12K' is no power of two"),
+        ("in out -processors 0", "-processors: at least 1 is needed"),
+        ("in out -xattrs-include +", "-xattrs-include: '[+]' is no regular expression"),
         ("in out -root-mode 8", "-root-mode: '8' are no permissions"),
         ("in out -force-uid no-such-user", "-force-uid: 'no-such-user' is no user"),
     ],
