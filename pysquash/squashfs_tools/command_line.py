@@ -16,8 +16,8 @@ from typing import Any
 
 from pysquash.errors import OptionError
 from pysquash.squashfs_tools.compressor_table import COMPRESSORS, CompressorOption
-from pysquash.squashfs_tools.excludes import checked_expression
 from pysquash.squashfs_tools.option_table import Option, Tool, options_of
+from pysquash.squashfs_tools.patterns import checked_expression
 from pysquash.squashfs_tools.values import (
     parse_block_size,
     parse_count,
