@@ -3,7 +3,7 @@
 In: arguments. Out: an `Invocation`.
 Rules kept here: mksquashfs has its sources and the image in front of all options, sqfstar has options in front of the
 image; what stands behind -e, or behind sqfstar's image, is left out; a later option wins over an earlier one that it
-undoes; an unknown one is an error that names the nearest.
+undoes, but there is one compressor only; an unknown one is an error that names the nearest.
 Not here: what options do (plan).
 """
 
@@ -172,6 +172,8 @@ class _Options:
             text = self._value(name, option.value)
             if text not in COMPRESSORS:
                 raise OptionError(f"{name}: {text!r} is no compressor; there are {', '.join(COMPRESSORS)}")
+            if call.given.get(option.name, text) != text:
+                raise OptionError(f"{name}: {text} and {call.compressor} exclude each other")
             call.compressor, value = text, text
         elif option.kind != "flag":
             text = self._value(name, option.value)

@@ -179,22 +179,21 @@ def named_places(
     """
     root: bytes | None = None
     found = [_located(source) for source in sources]
-    if len(found) == 1 and not keeps_directory and found[0][2]:
-        folder, name, _ = found[0]
-        root = os.path.join(folder, name)
+    if len(found) == 1 and not keeps_directory and found[0].is_directory:
+        root = os.path.join(found[0].folder, found[0].name)
         with os.scandir(root) as names:
-            found = [(root, each, False) for each in sorted(os.fsencode(entry.name) for entry in names)]
+            found = [_Located(root, each, each, False) for each in sorted(os.fsencode(entry.name) for entry in names)]
     used = set(taken)
     places = []
-    for folder, name, _ in found:
-        image_name, number = name, 0
+    for folder, name, wanted, _ in found:
+        image_name, number = wanted, 0
         if not name:
             raise SourceError("the root directory has no name; it can only be the only source", source="/")
         while image_name in used:
             number += 1
-            image_name = name + b"_%d" % number
+            image_name = wanted + b"_%d" % number
         if number:
-            tell(f"{printable(name)} is in the root already, and becomes {printable(image_name)}")
+            tell(f"{printable(wanted)} is in the root already, and becomes {printable(image_name)}")
         used.add(image_name)
         places.append(Place(folder, name, image_name))
     return places, root
@@ -240,15 +239,24 @@ def stripped_places(sources: Sequence[str]) -> tuple[list[Place], bytes | None]:
     return places, roots.pop() if len(roots) == 1 else None
 
 
-def _located(source: str) -> tuple[bytes, bytes, bool]:
-    """Give a source's directory, its name there, and whether it is a directory itself."""
+class _Located(NamedTuple):
+    """A source: its directory, its name there, what it is called in the image, whether it is a directory itself."""
+
+    folder: bytes
+    name: bytes
+    image_name: bytes
+    is_directory: bool
+
+
+def _located(source: str) -> _Located:
     raw = os.fsencode(source)
     try:
         status = os.stat(raw) if raw.endswith(b"/") else os.lstat(raw)
     except OSError as error:
         raise SourceError(f"cannot be read: {error.strerror}", source=source) from None
+    given = os.path.basename(raw.rstrip(b"/"))
     if stat.S_ISDIR(status.st_mode):
         folder, name = os.path.split(os.path.realpath(raw))
-        return folder, name, True
-    folder, name = os.path.split(raw.rstrip(b"/"))
-    return os.path.realpath(folder or b"."), name, False
+        # A symlink that is followed keeps its own name.
+        return _Located(folder, name, name if given in (b"", b".", b"..") else given, True)
+    return _Located(os.path.realpath(os.path.dirname(raw.rstrip(b"/")) or b"."), given, given, False)

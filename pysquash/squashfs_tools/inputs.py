@@ -67,6 +67,8 @@ def read_inputs(
         OSError: It cannot be read.
     """
     if is_tar(call):
+        if call.has("-sort"):
+            raise OptionError("-sort is for directories: a tar's content is stored as it comes")
         if call.sources not in ([], ["-"]):
             raise OptionError("with -tar the only source is -, and the tar comes from standard input")
         return Inputs([partial(_tar, call, _excludes(call, [], tell), options, tell)])
@@ -158,7 +160,11 @@ def _excludes(call: Invocation, sources: Sequence[str], tell: Tell) -> Excludes:
 def _lines(path: str) -> list[str]:
     r"""Read what is left out from a file: a name on each line, `#` in front of comments, `\` in front of such names."""
     with open(path, "rb") as file:
-        lines = [os.fsdecode(line).strip() for line in file.read().split(b"\n")]
+        raw = file.read()
+    if b"\0" in raw:
+        raise OptionError(f"{path} has a NUL in it: names end with their lines")
+    # A blank at the end belongs to the name.
+    lines = [os.fsdecode(line).lstrip() for line in raw.split(b"\n")]
     return [line.removeprefix("\\") for line in lines if line and not line.startswith("#")]
 
 

@@ -24,6 +24,7 @@ __all__ = ["Times", "times", "tree_overrides", "writer_options"]
 _FABRICATED_ROOT_MODE = 0o777
 _FABRICATED_MODE = 0o755
 _ZSTD_LEVEL = 15
+_MOST_WORKERS = 1024  # that the writer takes
 _UNCOMPRESSED = {"-noI": ("inodes",), "-noId": ("ids",), "-noD": ("data",), "-noF": ("fragments",), "-noX": ("xattrs",)}
 
 
@@ -104,7 +105,7 @@ def writer_options(call: Invocation, *, is_tar: bool, image_time: int) -> Writer
         compressor_options=compressor_options,
         uncompressed=uncompressed,
         block_size=block_size,
-        workers=given.get("-processors"),
+        workers=_workers(given.get("-processors")),
         fragments=not call.has("-no-fragments"),
         tail_ends=not call.has("-no-tailends") if is_tar else call.has("-tailends"),
         find_duplicates=not call.has("-no-duplicates"),
@@ -121,6 +122,11 @@ def writer_options(call: Invocation, *, is_tar: bool, image_time: int) -> Writer
         lenient=True,
         **chosen,
     )
+
+
+def _workers(wanted: int | None) -> int | None:
+    """Give the number of threads, where there may be too many for the writer, but not none."""
+    return wanted if wanted is None else min(wanted, _MOST_WORKERS)
 
 
 def tree_overrides(call: Invocation, at: Times, *, newest: int, has_root: bool) -> Overrides:

@@ -84,7 +84,7 @@ def make_image(
 def _appends(call: Invocation) -> bool:
     """Tell whether there is an image to append to; refuse to write over it where that is not asked for."""
     path = call.destination
-    if not os.path.lexists(path) or call.has("-noappend") or call.has("-force"):
+    if not os.path.exists(path) or call.has("-noappend") or call.has("-force"):
         return False
     if call.tool == "sqfstar":
         raise OptionError(f"{path} is there already; -force writes over it")

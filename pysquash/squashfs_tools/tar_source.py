@@ -3,7 +3,8 @@
 In: standard input. Out: a `Source`.
 Rules kept here: the first entry of a name stands; an entry for the root is passed over, with its attributes; what is
 below something that is no directory, and a name that is a directory with something in it and something else, is the
-end; a hard link to a directory is dropped; names of owners are looked up on this machine.
+end; a hard link to a directory is dropped; names of owners are looked up on this machine; an archive without its end
+mark has been cut off.
 Not here: what a tar's headers mean (sources/tar).
 """
 
@@ -108,6 +109,12 @@ class CheckedTarSource(TarSource):
             yield entry
         if not self.unpacked_size:  # whatever was to write it has failed
             raise SourceError("there is nothing, not even an empty archive", source=self.name)
+
+    def _end_without_zeros(self, pending_start: int | None) -> None:
+        """Take an end without its mark for what it may be: whatever writes the archive has failed."""
+        super()._end_without_zeros(pending_start)
+        if not self._options.ignore_zeros:
+            raise SourceError("the archive is cut off: it has no end mark", source=self.name)
 
     def _note_parents(self, directory: bytes, entry: Entry) -> None:
         """Note that there is something in a directory, and that those above it are directories."""

@@ -34,8 +34,9 @@ ModeChange = Callable[[int, bool], int]
 """Gives new permissions for old ones, told whether it is a directory."""
 
 _HIGHEST = 0xFFFF_FFFF
+_NUMBER = re.compile(r"\s*\+?[0-9]{1,10}")  # as C reads numbers: callers pass what wc prints
 _FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-_SIZE = re.compile(r"([0-9]{1,19})(?:([kmg])(?:b|bytes)?)?", re.IGNORECASE)
+_SIZE = re.compile(r"\s*\+?([0-9]{1,19})(?:([kmg])(?:b|bytes)?)?", re.IGNORECASE)
 _CLAUSE = re.compile(r"([ugoa]*)((?:[-+=](?:[rwxXst]*|[ugo]))+)")
 _CHANGE = re.compile(r"([-+=])([rwxXst]*|[ugo])(?=[-+=]|\Z)")
 _SHIFTS = {"u": 6, "g": 3, "o": 0}
@@ -48,7 +49,7 @@ def parse_number(text: str) -> int:
     Raises:
         OptionError: It is none.
     """
-    if not re.fullmatch("[0-9]{1,10}", text) or int(text) > _HIGHEST:
+    if not _NUMBER.fullmatch(text) or int(text) > _HIGHEST:
         raise OptionError(f"{text!r} is no number from 0 to {_HIGHEST}")
     return int(text)
 
@@ -109,6 +110,8 @@ def parse_time(text: str) -> int | Literal["inode"]:
     """
     if text == "inode":
         return "inode"
+    if not text.strip():  # which is this morning to `date`
+        raise OptionError("a time is empty")
     if re.fullmatch("-?[0-9]+", text):
         seconds = text
     else:
@@ -148,7 +151,7 @@ def parse_octal(text: str) -> int:
     Raises:
         OptionError: They are none.
     """
-    if not re.fullmatch("[0-7]{1,5}", text) or int(text, 8) > 0o7777:
+    if not re.fullmatch("0*[0-7]{1,4}", text):
         raise OptionError(f"{text!r} are no permissions: octal, 0 to 7777")
     return int(text, 8)
 
@@ -201,7 +204,7 @@ def _changed(mode: int, who: str, sign: str, letters: str, *, is_directory: bool
 
 
 def _owner(text: str, kind: Literal["user", "group"]) -> int:
-    if re.fullmatch("[0-9]+", text):
+    if _NUMBER.fullmatch(text) or re.fullmatch("[0-9]+", text):
         return parse_number(text)
     number = host_number(text, kind)
     if number is None:
