@@ -17,7 +17,7 @@ from typing import Any
 from pysquash.errors import OptionError
 from pysquash.squashfs_tools.compressor_table import COMPRESSORS, CompressorOption
 from pysquash.squashfs_tools.option_table import Option, Tool, options_of
-from pysquash.squashfs_tools.patterns import checked_expression
+from pysquash.squashfs_tools.posix_expression import posix_expression
 from pysquash.squashfs_tools.values import (
     parse_block_size,
     parse_count,
@@ -50,7 +50,7 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "percent": parse_percent,
     "size": parse_size,
     "count": parse_count,
-    "regex": checked_expression,
+    "regex": posix_expression,
     "block_size": parse_block_size,
     "time": parse_time,
     "mode": parse_mode,

@@ -4,7 +4,7 @@ In: the text of a pattern. Out: what tells of a name whether it matches.
 Rules kept here: `*` and `?` and a set match no dot at a name's start; ?() *() +() @() are known, and !(), which matches
 whatever its alternatives do not, a leading dot as well; a set that is not closed is an ordinary bracket. A regular
 expression may match any part of a name.
-Not here: paths, and what is left out (excludes).
+Not here: what a regular expression says (posix_expression), paths, and what is left out (excludes).
 """
 
 from __future__ import annotations
@@ -13,28 +13,15 @@ import re
 from collections.abc import Callable, Sequence
 
 from pysquash.errors import OptionError
+from pysquash.squashfs_tools.posix_expression import bracket_expression, posix_expression
 
-__all__ = ["Matches", "checked_expression", "posix_expression", "regular_pattern", "shell_pattern"]
+__all__ = ["Matches", "regular_pattern", "shell_pattern"]
 
 Matches = Callable[[str], bool]
 """Tells of a name whether it matches."""
 
 _EXTENDED = re.compile(r"[?*+@!]\(")
 _NO_LEADING_DOT = r"(?!\A\.)"
-_POSIX_CLASSES = {
-    "alpha": "a-zA-Z",
-    "digit": "0-9",
-    "alnum": "a-zA-Z0-9",
-    "upper": "A-Z",
-    "lower": "a-z",
-    "space": r"\s",
-    "blank": r" \t",
-    "punct": r"!-/:-@\[-`{-~",
-    "print": " -~",
-    "graph": "!-~",
-    "cntrl": r"\x00-\x1f\x7f",
-    "xdigit": "0-9A-Fa-f",
-}
 
 
 def regular_pattern(text: str) -> Matches:
@@ -43,41 +30,8 @@ def regular_pattern(text: str) -> Matches:
     Raises:
         OptionError: It is none.
     """
-    search = re.compile(checked_expression(text), re.DOTALL).search
+    search = re.compile(posix_expression(text), re.DOTALL).search
     return lambda name: search(name) is not None
-
-
-def checked_expression(text: str) -> str:
-    """Turn a POSIX extended regular expression into one of Python's, and see that it is one.
-
-    Raises:
-        OptionError: It is none.
-    """
-    expression = posix_expression(text)
-    try:
-        re.compile(expression)
-    except re.error as error:
-        raise OptionError(f"{text!r} is no regular expression: {error}") from None
-    return expression
-
-
-def posix_expression(text: str) -> str:
-    """Turn a POSIX extended regular expression into one of Python's: bracket expressions are what differs most."""
-    out: list[str] = []
-    position = 0
-    while position < len(text):
-        letter = text[position]
-        if letter == "[":
-            position, expression = _set(text, position)
-            out.append(expression)
-            continue
-        if letter == "\\" and position + 1 < len(text):
-            position += 1
-            out.append(re.escape(text[position]))
-        else:
-            out.append(r"\Z" if letter == "$" else letter)
-        position += 1
-    return "".join(out)
 
 
 def shell_pattern(text: str) -> Matches:
@@ -129,7 +83,7 @@ class _Parser:
             if letter == "*":
                 parts.append("*")
             elif letter == "[":
-                position, expression = _set(text, position)
+                position, expression = bracket_expression(text, position, is_shell=True)
                 guard = "" if expression == r"\[" else _NO_LEADING_DOT
                 parts.append(self._compiled(guard + expression))
                 continue
@@ -188,21 +142,3 @@ def _group_ends(group: _Group, name: str, starts: set[int]) -> set[int]:
             new = once(new) - ends
             ends |= new
     return ends | starts if group.sign in "?*" else ends
-
-
-def _set(text: str, position: int) -> tuple[int, str]:
-    """Turn a bracket expression into a set; give where it ends. A bracket that is not closed is an ordinary one."""
-    start = position + 1
-    is_negated = text[start : start + 1] in ("!", "^")
-    start += is_negated
-    end, out = start, ["^" if is_negated else ""]
-    while end < len(text) and (text[end] != "]" or end == start):
-        if text[end : end + 2] == "[:" and (close := text.find(":]", end)) > 0:
-            out.append(_POSIX_CLASSES.get(text[end + 2 : close], ""))
-            end = close + 2
-            continue
-        out.append("\\" + text[end] if text[end] in r"\[]^&~|" else text[end])
-        end += 1
-    if end >= len(text):
-        return position + 1, r"\["
-    return end + 1, "[" + "".join(out) + "]"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pysquash.errors import OptionError
 from pysquash.squashfs_tools.excludes import Excludes, inodes_named
-from pysquash.squashfs_tools.patterns import posix_expression
+from pysquash.squashfs_tools.posix_expression import posix_expression
 
 PATHNAME, PERIOD, EXTENDED = 1, 4, 32  # of fnmatch.h
 NAMES = [b"a", b"b", b"ab", b"ba", b"abc", b".a", b".ab", b"a.b", b"B", b"a1", b"[", b"-", b"a-b", b"!a", b"aab", b"*"]
