@@ -1,9 +1,9 @@
 r"""Pseudo files: reads definitions of files that are nowhere on the disk.
 
 In: definitions, one a line: "NAME TYPE ARGUMENTS". Out: `Definition` objects.
-Rules kept here: a name is in double quotes, or has `\` in front of its blanks; a capital type has a time in front of
-its mode; R has the place of its content, which is behind the definitions of the same file; `#` starts a comment, and
-`\` at a line's end goes on with the next.
+Rules kept here: a name is in double quotes, or has `\` in front of its blanks, and so has what is linked to; what a
+symlink says is as it stands; a capital type has a time in front of its mode; R has the place of its content, which is
+behind the definitions of the same file; `#` starts a comment, and `\` at a line's end goes on with the next.
 Not here: what a definition does to a tree (pseudo_steps).
 """
 
@@ -22,7 +22,7 @@ __all__ = ["Definition", "parse_default_directory", "parse_definition", "parse_d
 
 _DATA_MARK = b"# START OF DATA - DO NOT MODIFY\n"
 _DATA_START = b"#\n"
-_WORD = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|((?:[^\s\\]|\\.)+))(?=\s|\Z)', re.DOTALL)
+_WORD = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|((?!")(?:[^\s\\]|\\.)+))(?=\s|\Z)', re.DOTALL)
 _LINKS = "lLhx"
 _TYPES = "dmbcfsiDMBCFSIR" + _LINKS
 _DEVICE = re.compile(r"([0-9]{1,5})\s+([0-9]{1,8})")
@@ -69,7 +69,7 @@ def parse_definitions(raw: bytes, source: str) -> list[Definition]:
     text, mark, data = raw.partition(_DATA_MARK)
     data = data.removeprefix(_DATA_START) if mark else b""
     definitions = []
-    for line in map(str.strip, os.fsdecode(text).replace("\\\n", "").split("\n")):
+    for line in map(str.lstrip, os.fsdecode(text).replace("\\\n", "").split("\n")):
         if line and not line.startswith("#"):
             try:
                 definitions.append(parse_definition(line, data))
@@ -150,13 +150,14 @@ def _parsed(text: str, data: bytes) -> Definition:
         definition.uid = parse_user(word)
         word, rest = _word(rest, "a group")
         definition.gid = parse_group(word)
-    _finish(definition, rest.strip(), data)
+    _finish(definition, rest, data)
     return definition
 
 
 def _finish(definition: Definition, rest: str, data: bytes) -> None:
     """Take what a type has at its end."""
-    kind = definition.type
+    kind, whole = definition.type, rest.lstrip()
+    rest = rest.strip()
     if kind in "dm":
         if rest:
             raise OptionError(f"{rest!r} is too much")
@@ -173,9 +174,12 @@ def _finish(definition: Definition, rest: str, data: bytes) -> None:
     elif not rest or (kind == "i" and rest not in ("s", "f")):
         at_the_end = {"f": "a command", "s": "what the symlink says", "x": "NAME=VALUE", "i": "s or f"}
         raise OptionError(f"at the end there is to be {at_the_end.get(kind, 'what it links to')}")
+    elif kind in "lLh":
+        definition.text, rest = _word(rest, "what it links to")
+        if rest.strip():
+            raise OptionError(f"{rest.strip()!r} is too much; a name with blanks is in double quotes")
     else:
-        quoted = _WORD.fullmatch(rest) if kind != "f" and rest.startswith('"') else None
-        definition.text = rest if quoted is None else _unescaped(quoted[1])
+        definition.text = whole if kind == "s" else rest
 
 
 def _word(text: str, what: str) -> tuple[str, str]:

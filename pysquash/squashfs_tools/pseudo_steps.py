@@ -2,8 +2,8 @@
 
 In: definitions, and what of this machine is in the image. Out: a step.
 Rules kept here: directories and files first, those above others before these, then links, changes and attributes last;
-what is there already stands; where a directory is missing nothing is put, unless -pd says what it is; a command that
-fails is an error.
+what is there already stands, and so does the first definition of a name; where a directory is missing nothing is put,
+unless -pd says what it is; a command that fails is an error.
 Not here: what a definition looks like (pseudo).
 """
 
@@ -17,9 +17,10 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import BinaryIO
 
-from pysquash.errors import SourceError, printable
+from pysquash.errors import LimitError, MergeError, SourceError, printable
 from pysquash.merged_tree import MergedTree
-from pysquash.sources.files import Added
+from pysquash.options import Limits
+from pysquash.sources.files import Added, image_path
 from pysquash.squashfs_tools.excludes import Excludes
 from pysquash.squashfs_tools.host_source import HostSelection, HostSource, Place
 from pysquash.squashfs_tools.pseudo import Definition, parse_xattr
@@ -60,17 +61,13 @@ class PseudoFiles:
             places: What of this machine is in the image.
             tell: Takes what is noteworthy.
         """
-        self._definitions = [
-            each
-            for phase in _PHASES
-            for each in sorted(
-                (one for one in definitions if one.type in phase), key=lambda one: one.path.count(b"/") + bool(one.path)
-            )
-        ]
+        counted = sorted(_first_of_each(definitions, tell), key=lambda one: one.path.count(b"/") + bool(one.path))
+        self._definitions = [each for phase in _PHASES for each in counted if each.type in phase]
         self._default = default_directory
         self._places = places
         self._tell = tell
         self._owned: list[tuple[Node, int, int]] = []
+        self._taken_nodes: dict[tuple[int, int], Node] = {}
 
     def put(self, tree: MergedTree, time: int) -> None:
         """Put all of it into a tree.
@@ -91,8 +88,12 @@ class PseudoFiles:
             node.uid, node.gid = uid, gid
 
     def _put(self, tree: MergedTree, definition: Definition, time: int) -> None:
-        path, kind = definition.path, definition.type
-        there = tree.merge.find(path)
+        path, kind = image_path(definition.path, tree.options), definition.type
+        try:
+            there = tree.merge.find(path)
+        except MergeError:
+            self._ignore(definition, "its path leads through a symlink")
+            return
         if kind == "x":
             if there is None:
                 self._ignore(definition, "there is nothing of that name")
@@ -111,7 +112,7 @@ class PseudoFiles:
             there.mtime = there.mtime if definition.time is None else definition.time
             return
         if not path and kind == "d" and there is not None and there.implied:
-            there.describe(self._entry(definition, time))
+            there.describe(self._entry(definition, time, tree.options.limits))
             self._own(there, definition)
             return
         if there is not None:
@@ -123,7 +124,7 @@ class PseudoFiles:
         if kind in "lhL":
             self._link(tree, definition)
             return
-        entry = self._entry(definition, time)
+        entry = self._entry(definition, time, tree.options.limits)
         with closing(self._content(definition)) as content:
             entry.size = content.seek(0, io.SEEK_END)
             content.seek(0)
@@ -135,13 +136,16 @@ class PseudoFiles:
         node.uid, node.gid = definition.uid, definition.gid
         self._owned.append((node, definition.uid, definition.gid))
 
-    def _entry(self, definition: Definition, time: int) -> Entry:
+    def _entry(self, definition: Definition, time: int, limits: Limits) -> Entry:
         kind = _IPC[definition.text] if definition.type == "i" else _KINDS[definition.type]
         entry = Entry(definition.path, kind, definition.mode, definition.uid, definition.gid)
         entry.mtime = time if definition.time is None else definition.time
         entry.device = definition.device
         if kind is Kind.SYMLINK:
             entry.mode, entry.target = _SYMLINK_MODE, os.fsencode(definition.text)
+            if len(entry.target) > limits.target_size:
+                where = printable(definition.path)
+                raise LimitError("symlink target size", len(entry.target), limits.target_size, where=where)
         return entry
 
     def _content(self, definition: Definition) -> BinaryIO:
@@ -149,7 +153,10 @@ class PseudoFiles:
         if definition.type != "f":
             return io.BytesIO(definition.data)
         output: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - its taker closes it
-        done = subprocess.run(["/bin/sh", "-c", definition.text], stdout=output, stdin=subprocess.DEVNULL, check=False)  # noqa: S603
+        command = ["sh", "-c", definition.text]
+        done = subprocess.run(  # noqa: S603
+            command, executable="/bin/sh", stdout=output, stdin=subprocess.DEVNULL, check=False
+        )
         if done.returncode:
             output.close()
             text = f"the command {definition.text!r} ended with {done.returncode}"
@@ -164,7 +171,7 @@ class PseudoFiles:
             return there.children is not None
         if self._default is None or not self._has_parent(tree, parent, time):
             return False
-        entry = self._entry(self._default, time)
+        entry = self._entry(self._default, time, tree.options.limits)
         entry.path = parent
         node = tree.put_default(Added(entry))
         if node is not None:
@@ -202,8 +209,13 @@ class PseudoFiles:
     def _taken(self, tree: MergedTree, definition: Definition) -> Node | None:
         """Put what this machine has."""
         host_path = _host_path(definition)
-        if not os.path.lexists(host_path):
+        try:
+            status = os.lstat(host_path)
+        except OSError:
             return None
+        known = self._taken_nodes.get((status.st_dev, status.st_ino))
+        if known is not None:
+            return known
         folder, name = os.path.split(host_path)
         source = HostSource(
             [Place(folder, name, definition.path)],
@@ -217,11 +229,29 @@ class PseudoFiles:
                 entry.segments = None
                 content = open(host_path, "rb") if entry.kind is Kind.FILE else None  # noqa: SIM115 - Added closes it
                 with closing(Added(entry, content, is_ours=True)) as added:
-                    return tree.put_default(added)
+                    node = tree.put_default(added)
+                    if node is not None:
+                        self._taken_nodes[status.st_dev, status.st_ino] = node
+                    return node
         return None
 
     def _ignore(self, definition: Definition, why: str) -> None:
         self._tell(f"pseudo file {printable(definition.path)}: is ignored: {why}")
+
+
+def _first_of_each(definitions: Sequence[Definition], tell: Callable[[str], None]) -> list[Definition]:
+    """Take the first definition of each name, and all attributes."""
+    seen: set[bytes] = set()
+    found = []
+    for each in definitions:
+        if each.type == "x":
+            found.append(each)
+        elif each.path in seen:
+            tell(f"pseudo file {printable(each.path)}: is ignored: it is defined already")
+        else:
+            seen.add(each.path)
+            found.append(each)
+    return found
 
 
 def _host_path(definition: Definition) -> bytes:
