@@ -1,7 +1,7 @@
 """Console: what the programs print where, how they end, and what they take from the environment.
 
 Rules kept here: what was asked for goes to standard output, errors and warnings to standard error, a line each; the
-exit code is 0 or 1, as mksquashfs has it; SIGTERM unwinds the stack, so that nothing half-written stays.
+exit code is 0 or 1, as mksquashfs has it; SIGTERM and SIGHUP unwind the stack, so that nothing half-written stays.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ __all__ = ["guarded"]
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived: like KeyboardInterrupt, nobody's to catch on the way out."""
+    """SIGTERM or SIGHUP arrived: like KeyboardInterrupt, nobody's to catch on the way out."""
 
 
 def guarded(tool: Tool) -> NoReturn:
     """Run a program with the process's arguments, and exit."""
     tune_process()
-    with contextlib.suppress(ValueError, AttributeError):  # not the main thread, or no such signal here
-        signal.signal(signal.SIGTERM, _raise_terminated)
+    for name in ("SIGTERM", "SIGHUP"):
+        with contextlib.suppress(ValueError, AttributeError):  # not the main thread, or no such signal here
+            if signal.getsignal(getattr(signal, name)) is signal.SIG_DFL:  # nohup means what it says
+                signal.signal(getattr(signal, name), _raise_terminated)
     try:
         code = _run(tool, sys.argv[1:])
         sys.stdout.flush()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ LONG = "n" * 256
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a folder with a tree of odd names."""
     need_root()
     need_tool("mksquashfs", "squashfs-tools")
@@ -57,7 +57,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in [*directories, *files]:
             os.utime(Path(at) / name, (TIME, TIME), follow_symlinks=False)
     os.utime(root, (TIME, TIME))
-    yield folder
+    return folder
 
 
 def run(work: Path, program: Sequence[str], arguments: Sequence[str], stdin: bytes = b"") -> tuple[int, str]:
@@ -88,7 +88,7 @@ def both(
     for program in (["mksquashfs"], OURS):
         image = work / "image"
         image.unlink(missing_ok=True)
-        arguments = [*sources, str(image), "-quiet", "-no-progress", "-root-time", "1", "-mkfs-time", "1", *options]
+        arguments = [*sources, str(image), "-quiet", "-no-progress", "-all-time", "9", *options]
         code, _ = run(work, program, arguments, stdin)
         trees.append(unsquashfs_tree(image, work) if code == 0 else None)
     return trees
@@ -156,7 +156,7 @@ def both(
             )
         ),
         *(
-            ["-all-time", "9", *(word for text in texts for word in ("-p", text))]
+            [word for text in texts for word in ("-p", text)]
             for texts in (
                 ['n s 0 0 0 "q u"'],
                 ["n s 0 0 0 trail "],
