@@ -19,7 +19,7 @@ from pysquash.own_files import OwnFiles
 from pysquash.sources.base import Warn
 from pysquash.sources.directory import DirectorySource, Folder, Selection
 from pysquash.squashfs_tools.excludes import Excludes
-from pysquash.squashfs_tools.sort_file import Priorities
+from pysquash.squashfs_tools.priorities import Priorities
 from pysquash.tree.entry import Entry, Kind
 
 __all__ = ["HostSelection", "HostSource", "Place", "named_places", "stripped_places"]

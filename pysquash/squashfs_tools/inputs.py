@@ -22,9 +22,9 @@ from pysquash.reading import OpenSource
 from pysquash.squashfs_tools.command_line import Invocation
 from pysquash.squashfs_tools.excludes import Excludes, inodes_named
 from pysquash.squashfs_tools.host_source import HostSelection, HostSource, Place, named_places, stripped_places
+from pysquash.squashfs_tools.priorities import read_priorities
 from pysquash.squashfs_tools.pseudo import Definition, parse_default_directory, parse_definition, parse_definitions
 from pysquash.squashfs_tools.pseudo_steps import PseudoFiles
-from pysquash.squashfs_tools.sort_file import read_priorities
 from pysquash.squashfs_tools.tar_source import CheckedTarSource
 
 __all__ = ["Inputs", "is_tar", "read_inputs", "read_pseudo_files"]

@@ -122,6 +122,7 @@ ALLOWED = {
     },
     "squashfs_tools": {
         "",
+        "sort_file",
         "compression",
         "errors",
         "format",

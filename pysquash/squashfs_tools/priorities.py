@@ -1,23 +1,19 @@
-"""Sort file: which files' content comes first in the image.
+"""Priorities: which files' content comes first in the image.
 
-In: a file with a name and a priority on each line. Out: `Priorities`, which are asked about each file.
+In: names on this machine with their priorities. Out: `Priorities`, which are asked about each file.
 Rules kept here: names are looked up as plain ones that are left out are; a directory's priority is for all below it
-that has none of its own; priorities are -32768 to 32767, the highest comes first, and 0 is that of all others.
-Not here: going through directories (host_source).
+that has none of its own; the highest comes first, and 0 is that of all others.
+Not here: the lines of a sort file (pysquash/sort_file), going through directories (host_source).
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
 
-from pysquash.errors import OptionError
+from pysquash.sort_file import read_sort_lines
 
 __all__ = ["Priorities", "read_priorities"]
-
-_LINE = re.compile(r"\s*((?:[^\s\\]|\\.)+)\s+(-?[0-9]{1,6})\s*")
-_LOWEST, _HIGHEST = -32768, 32767
 
 
 class Priorities:
@@ -56,15 +52,8 @@ def read_priorities(path: str, sources: Sequence[str], tell: Callable[[str], Non
         OSError: It cannot be read.
     """
     by_inode: dict[tuple[int, int], int] = {}
-    with open(path, "rb") as file:
-        lines = [os.fsdecode(line).strip() for line in file.read().split(b"\n")]
-    for line in lines:
-        if not line or line.startswith("#"):
-            continue
-        match = _LINE.fullmatch(line)
-        if match is None or not _LOWEST <= int(match[2]) <= _HIGHEST:
-            raise OptionError(f"{path}: {line!r} is not NAME PRIORITY, {_LOWEST} to {_HIGHEST}")
-        name = re.sub(r"\\(.)", r"\1", match[1])
+    for raw, priority in read_sort_lines(path):
+        name = os.fsdecode(raw)
         places = [name] if name.startswith(("/", "./", "../")) else [os.path.join(each, name) for each in sources]
         found = False
         for place in places:
@@ -72,7 +61,7 @@ def read_priorities(path: str, sources: Sequence[str], tell: Callable[[str], Non
                 status = os.lstat(place)
             except OSError:
                 continue
-            by_inode[status.st_dev, status.st_ino] = int(match[2])
+            by_inode[status.st_dev, status.st_ino] = priority
             found = True
         if not found:
             tell(f"{name} is to be sorted, and is not there")
