@@ -28,6 +28,22 @@ FileSystemSquashFs(DeviceProvider(), root, arguments).create_on_file(image, excl
 """
 
 
+MKOSI = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+import mkosi
+from mkosi.backend import OutputFormat
+config = SimpleNamespace(
+    output_format=OutputFormat.plain_squashfs, mksquashfs_tool=[], compress=sys.argv[3], compress_fs=sys.argv[3],
+    compress_output=None, output=Path(sys.argv[2]),
+)
+state = SimpleNamespace(config=config, for_cache=False)
+image = mkosi.generate_squashfs(state, Path(sys.argv[1]))
+Path(sys.argv[2]).write_bytes(image.read())  # of the file that it had open before mksquashfs ran
+"""
+
+
 def fill(root: Path) -> Path:
     """Make a small system's tree."""
     for name in "etc", "usr/bin", "boot", "var/log", "empty":
@@ -53,10 +69,12 @@ def environment(folder: Path, *, ours: bool) -> dict[str, str]:
         return dict(os.environ)
     folder.mkdir(exist_ok=True)
     program = folder / "mksquashfs"
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m pysquash.mksquashfs "$@"\n')
+    # Only ours gets our PYTHONPATH, for the caller is a Python program of another Python.
+    package = shlex.quote(str(Path(__file__).parents[2]))
+    python = shlex.quote(sys.executable)
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={package} exec {python} -m pysquash.mksquashfs "$@"\n')
     program.chmod(0o755)
-    package = Path(__file__).parents[2]
-    return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(package)}
+    return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
 
 
 def tree(image: Path, folder: Path) -> Tree:
@@ -115,3 +133,19 @@ def test_live_build_makes_the_same_image(tmp_path: Path) -> None:
     assert b"boot/vmlinuz" not in trees[0]
     untimed = [{path: (s.kind, s.mode, s.uid, s.gid, s.content, s.links) for path, s in each.items()} for each in trees]
     assert untimed[0] == untimed[1]  # times are those of two chroots
+
+
+def test_mkosi_makes_the_same_image(tmp_path: Path) -> None:
+    need_root()
+    need_tool("mksquashfs", "squashfs-tools")
+    need_tool("mkosi", "mkosi")
+    root, trees = fill(tmp_path / "root"), []
+    for ours in (False, True):
+        used = environment(tmp_path / "bin", ours=ours)
+        image = tmp_path / f"{ours}.squashfs"
+        command = ["/usr/bin/python3", "-c", MKOSI, str(root), str(image), "zstd"]  # mkosi is a package of the system's
+        done = subprocess.run(command, env=used, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        trees.append(tree(image, tmp_path))
+    assert b"usr/bin/copy" in trees[0]
+    assert_same(*trees)
