@@ -42,7 +42,7 @@ class Excludes:
         read = regular_pattern if are_regular else shell_pattern
         for text in patterns:
             is_sticky = text.startswith(_STICKY)
-            rest = text.removeprefix(_STICKY).strip() if is_sticky else text
+            rest = text.removeprefix(_STICKY) if is_sticky else text
             if rest.startswith(("/", "./", "../")):
                 raise OptionError(f"{text!r}: a pattern starts at the image's root, without /, ./ or ../")
             components = [part for part in rest.split("/") if part]

@@ -235,6 +235,9 @@ _LEFT_OUT = [
             "-wildcards -e 's?(x)ub' '... @(a|b).gz'",
             "-wildcards -e '... +([a-z])'",
             "-wildcards -ef patterns",
+            "-wildcards -e '...  short' ' short' 'sub//a.gz'",
+            "-wildcards -e '' ... '... ' ...short '\\\\short'",
+            "-e empty-directory/ short",
             "-regex -e b",
             "-regex -e '^s.*t$' '... ^d'",
             "-regex -e '^sub$/^d'",
@@ -275,6 +278,8 @@ _PSEUDO = [
             "-p '/ d 701 5 5'",
             "-p '\"sp ace\" d 700 0 0' -p 'sp\\ b d 700 0 0'",
             "-all-root -p 'short m 600 9 9'",
+            "-p 'quoted s 777 0 0 \"a b\"' -p '/sub//d d 700 0 0'",
+            "-p 'two f 644 root root echo a; printf \"b\\n\"'",
             "-pf pseudo",
         )
     ),
