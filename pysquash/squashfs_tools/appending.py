@@ -2,7 +2,7 @@
 
 In: the image, and what its root becomes. Out: a layer of it, the names that are taken, and the writer's options.
 Rules kept here: the image's compressor, block size and the like stay, whatever the command line says; what is in its
-root stays as it is, under its own names, or goes into one directory with -root-becomes.
+root stays as it is, attributes and all, under its own names, or goes into one directory with -root-becomes.
 Not here: which names new things get (host_source).
 """
 
@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from typing import NamedTuple
 
 from pysquash.errors import ImageError, NotSquashfsError, OptionError
 from pysquash.format.constants import SuperblockFlag
+from pysquash.merged_tree import MergedTree
 from pysquash.options import WriterOptions
 from pysquash.reader.image import SquashfsImage
 from pysquash.reading import OpenSource
 from pysquash.report import Warnings
 from pysquash.sources.squashfs import SquashfsSource
 from pysquash.tree.entry import Entry, Kind
+from pysquash.writer.xattrs import keep_xattrs
 
-__all__ = ["Existing", "read_existing"]
+__all__ = ["Existing", "leave_out_xattrs", "read_existing"]
 
 _PARTS = {
     SuperblockFlag.UNCOMPRESSED_INODES: "inodes",
@@ -100,7 +102,25 @@ def _options_of(image: SquashfsImage, options: WriterOptions) -> WriterOptions:
         tail_ends=SuperblockFlag.ALWAYS_FRAGMENTS in flags,
         find_duplicates=SuperblockFlag.DUPLICATES in flags,
         exports=SuperblockFlag.EXPORTABLE in flags,
+        # What is there keeps its attributes; those of what is new are left out by `leave_out_xattrs`.
+        xattrs=True,
+        xattrs_include=None,
+        xattrs_exclude=None,
     )
+
+
+def leave_out_xattrs(tree: MergedTree, asked: WriterOptions, kept: Collection[bytes]) -> None:
+    """Take out of a tree the attributes that are not wanted, except of what was there before.
+
+    Args:
+        tree: The merged tree.
+        asked: What the command line says.
+        kept: Names in the root that were there before.
+    """
+    names = tree.root.names
+    held = {name: names.pop(name) for name in kept if name in names}
+    keep_xattrs(tree.root, asked)
+    names.update(held)
 
 
 class _ExistingSource(SquashfsSource):

@@ -13,7 +13,7 @@ import io
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from typing import BinaryIO
 
@@ -69,18 +69,22 @@ class PseudoFiles:
         self._owned: list[tuple[Node, int, int]] = []
         self._taken_nodes: dict[tuple[int, int], Node] = {}
 
-    def put(self, tree: MergedTree, time: int) -> None:
+    def put(self, tree: MergedTree, time: int, kept: Collection[bytes] = ()) -> None:
         """Put all of it into a tree.
 
         Args:
             tree: The merged tree.
             time: The time of what has none.
+            kept: Names in the root that stay as they are, with all that is below them.
 
         Raises:
             InputError: A command fails, or something cannot be there.
         """
         for definition in self._definitions:
-            self._put(tree, definition, time)
+            if definition.path.partition(b"/")[0] in kept:
+                self._ignore(definition, "it is in the image that is appended to, which stays as it is")
+            else:
+                self._put(tree, definition, time)
 
     def restore_owners(self) -> None:
         """Give what was put the owners of its definitions again."""

@@ -16,7 +16,7 @@ from pysquash.merged_tree import MergedTree, Step
 from pysquash.own_files import OwnFiles
 from pysquash.packing import Changes, pack
 from pysquash.report import Progress, Warnings
-from pysquash.squashfs_tools.appending import read_existing
+from pysquash.squashfs_tools.appending import leave_out_xattrs, read_existing
 from pysquash.squashfs_tools.command_line import Invocation
 from pysquash.squashfs_tools.destination import is_block_device, opened_destination
 from pysquash.squashfs_tools.inputs import is_tar, read_inputs, read_pseudo_files
@@ -49,7 +49,7 @@ def make_image(
     """
     at = times(call, now=now, epoch=epoch)
     options = writer_options(call, is_tar=is_tar(call), image_time=now if at.image is None else at.image)
-    warnings = Warnings(warn)
+    asked, warnings = options, Warnings(warn)
     offset, existing = call.given.get("-offset", 0), None
     if _appends(call):
         becomes = call.given.get("-root-becomes")
@@ -61,6 +61,8 @@ def make_image(
         pseudo_files = read_pseudo_files(call, inputs.places, warnings)
         kept = existing.root_names if existing else frozenset()
         steps: list[Step] = [partial(_finish_tree, call, at, pseudo_files, kept)]
+        if existing:
+            steps.append(partial(leave_out_xattrs, asked=asked, kept=kept))
         if not call.has("-quiet"):
             what = "Appending to" if existing else "Creating"
             say(f"{what} a 4.0 image on {call.destination}, block size {options.block_size}, {options.compressor}.")
@@ -107,7 +109,7 @@ def _finish_tree(
     if at.image is None:
         tree.image_time = newest
     if pseudo_files is not None:
-        pseudo_files.put(tree, newest if at.made_up is None else at.made_up)
+        pseudo_files.put(tree, newest if at.made_up is None else at.made_up, kept)
     overrides = tree_overrides(call, at, newest=newest, has_root=not tree.root.implied)
     overrides.change_defaults(tree)
     overrides.change_root(tree)

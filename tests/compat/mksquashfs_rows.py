@@ -308,6 +308,13 @@ _APPEND = [
     Row("appending a directory itself", "-keep-as-directory", first=""),
     Row("appending to an image of another compressor", "-comp gzip -b 4096", first="-comp xz -b 64K"),
     Row("appending to an image with other flags", "-all-root", first="-noI -noD -no-exports -no-fragments"),
+    Row(
+        "appending with pseudo files",
+        "-p 'old m 600 5 5' -p 'sub/x d 700 0 0' -p 'new d 711 1 1'",
+        given="etc",
+        first="",
+    ),
+    Row("appending two directories below others", "-no-strip", given="tree/sub etc/conf.d", first=""),
     Row("appending files", "-all-root", given="file etc", first="-all-time 7"),
     Row("appending behind other bytes", "-offset 8192", first="-offset 8192"),
     Row("-noappend", "-noappend", first=""),

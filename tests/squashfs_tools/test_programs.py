@@ -221,3 +221,19 @@ def test_options_of_the_image_stay_when_it_is_appended_to(folder: Path, compress
         assert {"uncompressed inodes", "always fragments", "duplicates"} <= set(image.flag_names)
         assert "exportable" not in image.flag_names
     assert b"short_1" in reader_tree(folder / "image")
+
+
+def test_what_is_there_keeps_its_attributes_when_something_is_appended(folder: Path) -> None:
+    before = made(folder, "-xattrs-add", "user.old=1", "-all-time", "5")
+    options = ["-no-xattrs", "-all-root", "-all-time", "9", "-p", "short m 600 1 1", "-p", "sub/new d 700 1 1"]
+    done = run(folder, "tree/sub", "image", "-keep-as-directory", "-xattrs-add", "user.new=1", *options)
+    assert done.returncode == 0
+    after = reader_tree(folder / "image")
+    assert {path: seen for path, seen in after.items() if path in before and path} == {
+        path: seen for path, seen in before.items() if path
+    }
+    assert after[b"sub_1/file"].xattrs == ()
+    assert done.stderr.count(b"stays as it is") == 2
+    assert run(folder, "tree/sub/file", "image", "-xattrs-add", "user.new=1", "-xattrs-exclude", "old").returncode == 0
+    after = reader_tree(folder / "image")
+    assert (after[b"file"].xattrs, after[b"short"].xattrs) == (((b"user.new", b"1"),), ((b"user.old", b"1"),))
