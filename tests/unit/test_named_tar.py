@@ -45,10 +45,10 @@ def zipped() -> bytes:
     ("content", "text"),
     [
         (squashfs(), "a SquashFS image: as a source of `build` it is sqfs:PATH"),
-        (gzip.compress(squashfs()), "a SquashFS image"),
+        (gzip.compress(squashfs(), mtime=0), "a SquashFS image"),
         (zipped(), "a zip archive"),
         (b"\x04\x22\x4d\x18" + bytes(range(256)) * 3, "compressed with lz4"),
-        (gzip.compress(gzip.compress(END)) + bytes(0), "compressed twice"),
+        (gzip.compress(gzip.compress(END, mtime=0), mtime=0), "compressed twice"),
         (b"<html>404 Not Found</html>\n" * 40, "text: '<html>404 Not Found</html>'"),
         (b"short", "text: 'short'"),
         (("\N{SNOWMAN}" * 400).encode(), "text: '\N{SNOWMAN}"),
@@ -66,7 +66,7 @@ def test_nothing_is_guessed_of_the_rest(tmp_path: Path) -> None:
     assert "byte 512: the header's checksum is wrong" in error_of(header(b"a") + b"x" * 1024, tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", gzip.compress(b"")])
+@pytest.mark.parametrize("content", [b"", gzip.compress(b"", mtime=0)])
 def test_nothing_at_all_is_no_tar(content: bytes, tmp_path: Path) -> None:
     assert "is empty: a tar has at least its end" in error_of(content, tmp_path)
 
