@@ -16,7 +16,7 @@ from pysquash.errors import OptionError, printable
 
 __all__ = ["read_sort_file", "read_sort_lines"]
 
-_LINE = re.compile(rb"((?:[^\\\s]|\\.)+)\s+([+-]?[0-9]{1,9})\s*", re.DOTALL)
+_LINE = re.compile(rb"((?:[^\\\s\0]|\\[^\0])+)\s+([+-]?[0-9]{1,9})\s*", re.DOTALL)
 _LOWEST, _HIGHEST = -32768, 32767
 
 

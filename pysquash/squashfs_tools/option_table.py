@@ -207,9 +207,18 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(("-ef",), "filter", "leave out what is in a file, one a line", "text", "FILE", repeats=True),
     Option(
-        ("-wildcards",), "filter", 'what is left out are shell patterns; with "... " in front for any depth', tools="m"
+        ("-wildcards",),
+        "filter",
+        'what is left out are shell patterns; with "... " in front for any depth',
+        tools="m",
+        undoes=("-regex",),
     ),
-    Option(("-regex",), "filter", "what is left out are POSIX regular expressions, one for each component"),
+    Option(
+        ("-regex",),
+        "filter",
+        "what is left out are POSIX regular expressions, one for each component",
+        undoes=("-wildcards",),
+    ),
     Option(("-max-depth",), "filter", "go so many directories down", "number", "NUMBER", tools="m", since="4.6"),
     Option(
         ("-one-file-system",),

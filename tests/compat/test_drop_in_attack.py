@@ -52,6 +52,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "follow").symlink_to("tree")
     for lines in "blank \n", "x\r\n", "\ta\n", "#a\n\\#a\n", "sub/b \n":
         (folder / f"left-out {lines!r}".replace("/", "|")).write_text(lines, newline="")
+    (folder / "sorted").write_text("a +5\n")
     (folder / "with-nul").write_bytes(b"a\0sub\0")
     for at, directories, files in os.walk(root, topdown=False):
         for name in [*directories, *files]:
@@ -110,6 +111,9 @@ def both(
         *(["-processors", text] for text in ("2000", "0", " 2")),
         ["-comp", "xz", "-comp", "gzip"],
         ["-comp", "xz", "-comp", "xz"],
+        ["-regex", "-wildcards", "-e", "b"],
+        ["-wildcards", "-regex", "-e", "b"],
+        ["-sort", "sorted"],
         *(
             ["-ef", f"left-out {lines!r}".replace("/", "|")]
             for lines in ("blank \n", "x\r\n", "\ta\n", "#a\n\\#a\n", "sub/b \n")
@@ -222,6 +226,7 @@ def test_an_output_may_be_a_symlink_to_nothing_yet(work: Path) -> None:
         (["-all-time", ""], "-all-time: a time is empty"),
         (["-root-mode", ""], "-root-mode"),
         (["-ef", "with-nul"], "has a NUL in it"),
+        (["-sort", "with-nul"], "has a NUL in it"),
         (["-regex", "-e", "(" * 3000], "is no regular expression"),
     ],
     ids=lambda each: repr(each)[:40],
