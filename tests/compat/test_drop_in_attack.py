@@ -226,7 +226,7 @@ def test_an_output_may_be_a_symlink_to_nothing_yet(work: Path) -> None:
         (["-all-time", ""], "-all-time: a time is empty"),
         (["-root-mode", ""], "-root-mode"),
         (["-ef", "with-nul"], "has a NUL in it"),
-        (["-sort", "with-nul"], "has a NUL in it"),
+        (["-sort", "with-nul"], "line 1 is not a path and a number"),
         (["-regex", "-e", "(" * 3000], "is no regular expression"),
     ],
     ids=lambda each: repr(each)[:40],
