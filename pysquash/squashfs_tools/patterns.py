@@ -21,6 +21,7 @@ Matches = Callable[[str], bool]
 """Tells of a name whether it matches."""
 
 _EXTENDED = re.compile(r"[?*+@!]\(")
+_DEEPEST = 50
 _NO_LEADING_DOT = r"(?!\A\.)"
 
 
@@ -42,7 +43,7 @@ def shell_pattern(text: str) -> Matches:
     """
     sequence, _ = _Parser(text).sequence(0, "")
     if not _EXTENDED.search(text):
-        fullmatch = re.compile("".join(_expression(part) for part in sequence), re.DOTALL).fullmatch
+        fullmatch = re.compile(_expression(sequence), re.DOTALL).fullmatch
         return lambda name: fullmatch(name) is not None
     return lambda name: len(name) in _ends(sequence, name, {0})
 
@@ -61,8 +62,22 @@ _Part = str | re.Pattern[str] | _Group
 """`*`; one character, `?` or a set, as an expression; or a group."""
 
 
-def _expression(part: _Part) -> str:
-    return part.pattern if isinstance(part, re.Pattern) else _NO_LEADING_DOT + ".*" if part == "*" else ""
+def _expression(sequence: Sequence[_Part]) -> str:
+    """Make one expression of parts that are no groups.
+
+    What is between two `*` is found as early as it can be and never looked for again, or many of them take forever.
+    """
+    runs = [""]
+    for part in sequence:
+        if isinstance(part, re.Pattern):
+            runs[-1] += part.pattern
+        else:
+            runs.append("")
+    first, *between = runs
+    if not between:
+        return first
+    *between, last = between
+    return first + "".join(f"{_NO_LEADING_DOT}(?>.*?{run})" for run in between) + f"{_NO_LEADING_DOT}.*{last}"
 
 
 class _Parser:
@@ -70,6 +85,7 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._depth = 0
 
     def sequence(self, position: int, ends: str) -> tuple[list[_Part], int]:
         """Read parts up to the end, or to one of `ends`."""
@@ -98,10 +114,14 @@ class _Parser:
     def _group(self, position: int) -> tuple[_Group, int] | None:
         """Read ?(a|b) and its like; None where it is not closed, and so is not one."""
         sign, position = self._text[position], position + 1
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise OptionError(f"the pattern {self._text!r} has groups in one another more than {_DEEPEST} times")
         choices: list[list[_Part]] = []
         while position < len(self._text) and (not choices or self._text[position] == "|"):
             sequence, position = self.sequence(position + 1, "|)")
             choices.append(sequence)
+        self._depth -= 1
         return (_Group(sign, choices), position + 1) if position < len(self._text) else None
 
     def _compiled(self, expression: str) -> re.Pattern[str]:
