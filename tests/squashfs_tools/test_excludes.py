@@ -120,3 +120,14 @@ def test_names_are_inodes(tmp_path: Path) -> None:
     assert not excludes.leaves_out_inode(tmp_path.stat())
     assert missing == [f"{tmp_path}/in/b"]
     assert not excludes.leaves_out(b"a")
+
+
+def test_many_stars_come_to_an_end() -> None:
+    name = b"a" * 200
+    assert not Excludes(["*a" * 60 + "*b"]).leaves_out(name)
+    assert Excludes(["*a" * 60 + "*"]).leaves_out(name)
+
+
+def test_groups_too_deep_are_refused() -> None:
+    with pytest.raises(OptionError, match="in one another more than"):
+        Excludes(["@(" * 1000 + "a" + ")" * 1000])
