@@ -44,7 +44,9 @@ Known differences that no row has: where mksquashfs goes on after a source that 
 -one-file-system leaves an empty directory where something is mounted, as 4.6 does and 4.5.1 does not; a tar's times
 before 1970 or after 2106 are moved to these; the flag that says that there are no extended attributes is set wherever
 there are none; what is appended to is read and written again, so that it takes as long as a new image; of a
-compressor's options only the ones given count then, not those of the image.
+compressor's options only the ones given count then, not those of the image. Names in a tar that climb with `../`, and
+attributes in one that are no base64, are errors, where mksquashfs strips the one and warns of the other; the pattern
+`... ./a` is refused; several -p and -pf are read all -p first; a small -mem and `-throttle 50%` are accepted.
 """
 
 
