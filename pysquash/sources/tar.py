@@ -53,7 +53,6 @@ _EXTENDED_TYPES = _PAX_TYPES | frozenset(b"gLK")
 _NOT_FROM_GLOBAL = (b"path", b"linkpath", b"size")
 _SPARSE_COUNT_LIMIT = 1_000_000
 _KNOWN_PARENTS_SIZE = 1 << 16
-_COMPONENT_SIZE = 255
 _ID_LIMIT = 1 << 32
 _MAJOR_LIMIT, _MINOR_LIMIT = 1 << 12, 1 << 20
 
@@ -143,8 +142,7 @@ class TarSource(ChunkBuffer):
         pending_start: int | None = None  # where the first of them stands
         expected_sums: dict[bytes, int] = {}
         good_parents = self._good_parents
-        name_limit = min(self._limits.component_size, _COMPONENT_SIZE)
-        path_limit = self._limits.path_size
+        name_limit, path_limit = self._limits.component_size, self._limits.path_size
         while True:
             left = self._content_left + self._content_padding
             if left:
