@@ -99,13 +99,10 @@ class Overrides:
             )
             if value is not None
         ]
-        waiting = [tree.root] if given else []
-        while waiting:
-            node = waiting.pop()
+        for node in tree.root.walk() if given else ():
             if node.implied:
                 for field_name, value in given:
                     setattr(node, field_name, value)
-            waiting += [child for child in node.names.values() if child.children is not None]
 
     def change_root(self, tree: MergedTree) -> None:
         """Give the root what it is to have; a step."""

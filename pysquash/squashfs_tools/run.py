@@ -8,7 +8,7 @@ Not here: what is printed (console), each part (the modules named).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from functools import partial
 
 from pysquash.errors import OptionError
@@ -120,15 +120,7 @@ def _finish_tree(
 
 def _newest(root: Node) -> int:
     """Find the latest time that a source gives."""
-    return max((node.mtime for node in _nodes(root) if not node.implied), default=0)
-
-
-def _nodes(root: Node) -> Iterator[Node]:
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        waiting += (node.children or {}).values()
+    return max((node.mtime for node in root.walk() if not node.implied), default=0)
 
 
 def _tell_content(say: Say, tree: MergedTree) -> None:

@@ -7,6 +7,7 @@ inodes get (writer/inodes).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import cast
 
 from pysquash.tree.entry import Entry, Kind
@@ -85,6 +86,15 @@ class Node:
         self.mtime = entry.mtime
         self.xattrs = entry.xattrs
         self.implied = False
+
+    def walk(self) -> Iterator[Node]:
+        """Yield this node and all below it, a directory before what is in it, an inode once for each of its names."""
+        waiting = [self]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            if node.children:
+                waiting += node.children.values()
 
     @property
     def target(self) -> bytes:

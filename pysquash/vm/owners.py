@@ -87,12 +87,9 @@ class Owners:
     def change_implied(self, tree: MergedTree) -> None:
         """Give the directories that nobody describes their owner; a step."""
         owner = self.default
-        waiting = [tree.root]
-        while waiting:
-            node = waiting.pop()
+        for node in tree.root.walk():
             if node.implied:
                 node.uid, node.gid = owner["uid"], owner["gid"]
-            waiting += [child for child in (node.children or {}).values() if child.children is not None]
 
     def _change(self, path: bytes, node: Node) -> None:
         if self.everything is not None:

@@ -110,10 +110,6 @@ def keep_xattrs(root: Node, options: WriterOptions, always: Collection[bytes] = 
         text = name.decode("utf-8", "surrogateescape")
         return options.xattrs and included.search(text) is not None and excluded.search(text) is None
 
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
+    for node in root.walk():
         if node.xattrs:
             node.xattrs = tuple((name, value) for name, value in node.xattrs if name in always or is_wanted(name))
-        if node.children:
-            waiting += node.children.values()

@@ -65,9 +65,10 @@ def fnmatch(pattern: str, name: bytes) -> bool:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has extended patterns")
 @given(PATTERNS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 def test_patterns_match_what_they_match_in_the_c_library(pattern: str) -> None:
-    assume(not re.search(r"\*\W*!\(", pattern))  # where glibc and bash both find that `a` does not match `*!(a)`
+    # Where glibc and bash both find that `a` does not match `*!(a)` nor `a*+(*)`: a group of nothing behind a star.
+    assume(not re.search(r"\*\W*(!\(|[+@?*]\(\W*\*)", pattern))
     excludes = Excludes([pattern])
     assert [name for name in NAMES if excludes.leaves_out(name)] == [name for name in NAMES if fnmatch(pattern, name)]
 
