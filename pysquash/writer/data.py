@@ -11,6 +11,7 @@ Not here: compression (pipeline), the packing of tails (fragments), the inode (i
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -63,6 +64,8 @@ class DataWriter:
         # The batch being filled: blocks, and for each who is told where it went.
         self._blocks: list[bytes] = []
         self._waiting: list[tuple[_Landing, int]] = []
+        # Those on their way, oldest first: what is compared with them need not wait until they have landed.
+        self._flying: deque[tuple[Sequence[bytes], Sequence[tuple[_Landing, int]]]] = deque()
         self._batch_count = max(1, BATCH_SIZE // block_size)
         self._can_compare = output.is_readable
         self._seen_fragment = NO_FRAGMENT, b""
@@ -159,14 +162,10 @@ class DataWriter:
             return known
         blocks, waiting = self._blocks[first_row:], self._waiting[first_row:]
         del self._blocks[first_row:], self._waiting[first_row:]
-        if self._can_compare:
-            if known.waiting_count:
-                self._submit()
-                self._pipeline.drain()
-            if not self._holds(known, blocks):
-                self._blocks += blocks
-                self._waiting += waiting
-                return None
+        if self._can_compare and not self._holds(known, blocks):
+            self._blocks += blocks
+            self._waiting += waiting
+            return None
         return known
 
     def _are_stored_the_same(self, one: BlockRun, two: BlockRun) -> bool:
@@ -184,17 +183,29 @@ class DataWriter:
         return True
 
     def _holds(self, run: BlockRun, blocks: Sequence[bytes]) -> bool:
-        """Compare a run in the image with blocks that are not stored yet."""
-        start = run.start
-        stored_words = [word for word in run.size_words if word]
-        if len(stored_words) != len(blocks):
-            return False
-        for word, block in zip(stored_words, blocks, strict=True):
-            size = word & ~DATA_RAW
-            if self._pipeline.plain(self._output.read_back(start, size), word) != block:
+        """Compare a run, in the image or on its way there, with blocks that are not stored yet."""
+        start, left = run.start, iter(blocks)
+        for index, word in enumerate(run.size_words):
+            if word:
+                size = word & ~DATA_RAW
+                plain = self._pipeline.plain(self._output.read_back(start, size), word)
+                start += size
+            else:
+                on_its_way = self._on_its_way(run, index)
+                if on_its_way is None:  # a hole
+                    continue
+                plain = on_its_way
+            if plain != next(left, None):
                 return False
-            start += size
-        return True
+        return next(left, None) is None
+
+    def _on_its_way(self, owner: _Landing, index: int) -> bytes | None:
+        """Give a block that has not landed yet; None where there is no such block."""
+        for blocks, waiting in (*self._flying, (self._blocks, self._waiting)):
+            for row, (whose, which) in enumerate(waiting):
+                if whose is owner and which == index:
+                    return blocks[row]
+        return None
 
     def _with_tail(self, size: int, run: BlockRun, tail: bytes, *, is_known: bool) -> StoredFile:
         """Put a file together from its run and its tail."""
@@ -236,11 +247,11 @@ class DataWriter:
             block = self._seen_fragment[1]
         else:
             start, word = self.fragments.place(index)
-            if not start:
-                self._submit()
-                self._pipeline.drain()
-                start, word = self.fragments.place(index)
-            block = self._pipeline.plain(self._output.read_back(start, word & ~DATA_RAW), word)
+            on_its_way = None if start else self._on_its_way(self.fragments, index)
+            if on_its_way is None:
+                block = self._pipeline.plain(self._output.read_back(start, word & ~DATA_RAW), word)
+            else:
+                block = on_its_way
             self._seen_fragment = index, block  # copies of a directory have their files in the same order
         return block[offset : offset + len(tail)] == tail
 
@@ -267,8 +278,10 @@ class DataWriter:
         if not self._blocks:
             return
         waiting = self._waiting
+        self._flying.append((self._blocks, waiting))
 
         def land(blocks: Sequence[bytes], compressed: Sequence[bytes | None]) -> None:
+            self._flying.popleft()
             start, stored = self._output.position, []
             for block, smaller, (owner, index) in zip(blocks, compressed, waiting, strict=True):
                 chunk = block if smaller is None else smaller

@@ -41,17 +41,15 @@ class BlockRun:
         start: Absolute byte of the first stored block; 0 until it has landed, and where all blocks are holes.
         size_words: One u32 for each block: bytes on disk, with DATA_RAW where uncompressed; 0 for a hole.
         hole_size: Bytes in holes.
-        waiting_count: Blocks that have not landed yet.
     """
 
-    __slots__ = ("hole_size", "size_words", "start", "waiting_count")
+    __slots__ = ("hole_size", "size_words", "start")
 
     def __init__(self) -> None:
         """Start without blocks."""
         self.start = 0
         self.size_words = array("I")
         self.hole_size = 0
-        self.waiting_count = 0
 
     def add_block(self) -> int:
         """Make room for a block that will land later.
@@ -60,7 +58,6 @@ class BlockRun:
             Its index in the run, from 0.
         """
         self.size_words.append(0)
-        self.waiting_count += 1
         return len(self.size_words) - 1
 
     def add_hole(self, size: int) -> None:
@@ -79,7 +76,6 @@ class BlockRun:
         if not self.start:  # the first stored block; holes before it have no place
             self.start = start
         self.size_words[index] = size_word
-        self.waiting_count -= 1
 
 
 class StoredFile:
