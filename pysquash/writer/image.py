@@ -100,10 +100,10 @@ class ImageWriter:
         """
         self.data.submit()
         # While the last blocks are being compressed:
+        self._output.begin_sync()
         keep_xattrs(root, self._options, own_xattrs)
         numbering = number_inodes(root, hard_links=self._options.hard_links)
         self.data.finish()
-        self._output.begin_sync()
         output, options = self._output, self._options
         of_inodes, of_fragments = self._compress_for("inodes"), self._compress_for("fragments")
         ids, xattrs = IdTable(options.limits.id_count), XattrWriter(self._compress_for("xattrs"))
