@@ -40,7 +40,7 @@ def _keep_freed_memory() -> None:
     Source: mallopt(3).
     """
     try:
-        import ctypes
+        import ctypes  # noqa: PLC0415 - only programs tune
 
         mallopt = ctypes.CDLL(None).mallopt
     except (ImportError, OSError, AttributeError):  # another C library, which knows no such thing

@@ -15,7 +15,6 @@ import lzma
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import Any, BinaryIO, Protocol, cast
 
 import zstandard
@@ -45,10 +44,10 @@ Layer = (
 _LAYER_KINDS = "a layer is a path, a binary file, an iterable of bytes, or a callable that returns one of these"
 
 _READ_SIZE = 1 << 20
-"""Bytes asked of a file at a time."""
+"""Bytes asked of a file at a time, where nobody knows how many are needed."""
 
-_UNPACKED_SIZE = 256 << 10
-"""Bytes asked of a decompressor at a time: few enough to stay in a core's cache until they are parsed."""
+_UNPACKED_SIZE = 1 << 20
+"""Bytes asked of a decompressor at a time: each time it waits for the GIL, and wakes who waits for the bytes."""
 
 _HEAD_SIZE = 512
 
@@ -100,6 +99,7 @@ class LayerStream:
         self.head = b""
         self._name = name
         self._limits = limits
+        self._read_size = _READ_SIZE
         self._own_file: BinaryIO | None = None
         self._ahead: Ahead | None = None
         try:
@@ -116,10 +116,10 @@ class LayerStream:
                 chunks = _guarded(decoder(chunks, limits), name)
             if checks is not None:
                 chunks = checks.unpacked(chunks)
-            # Unpacking is half of the work for most layers, reading is a tenth for plain ones, and both let go of the
-            # GIL: so they are done on another core. A plain file that is not ours is read no sooner than it is asked
-            # for: its owner may go by where it stands.
-            if decoder is not None or self._own_file is not None:
+            # Unpacking is a third of the work for most layers, and lets go of the GIL: so it is done on another core.
+            # Reading is a twentieth for plain ones, and the system reads ahead by itself: a thread costs more in
+            # waking one another than it saves. And where a file stands is no surprise to its owner.
+            if decoder is not None:
                 self._ahead = Ahead(chunks)
                 chunks = iter(self._ahead)
         except BaseException:
@@ -150,6 +150,26 @@ class LayerStream:
                 raise LimitError("the layer's compression ratio", ratio, limits.ratio, where=self._name)
         return chunk
 
+    def up_to(self, size: int) -> bytes:
+        """Give the next chunk; of no more than so many bytes where they come from a plain file.
+
+        So what is wanted whole is read as it is, and need not be cut out of something larger.
+
+        Returns:
+            The chunk, which is longer where it comes from elsewhere; b"" at the end.
+
+        Raises:
+            SourceError: The stream is truncated, damaged, or followed by something else.
+            LimitError: There is more than a limit allows.
+        """
+        if self.is_compressed:  # what is read, on another thread, is not what is given
+            return next(self, b"")
+        self._read_size = size
+        try:
+            return next(self, b"")
+        finally:
+            self._read_size = _READ_SIZE
+
     def close(self) -> None:
         """Stop reading ahead and close what we opened. Harmless when called twice."""
         if self._ahead is not None:
@@ -172,7 +192,7 @@ class LayerStream:
         return self._counted(cast(Any, layer))
 
     def _counted(self, layer: Any) -> Iterator[bytes]:
-        chunks = iter(partial(layer.read, _READ_SIZE), b"") if hasattr(layer, "read") else layer
+        chunks = iter(lambda: layer.read(self._read_size), b"") if hasattr(layer, "read") else layer
         for chunk in chunks:
             if not isinstance(chunk, bytes):
                 if not isinstance(chunk, bytearray | memoryview):

@@ -14,6 +14,9 @@ from pysquash.compression.stream import LayerStream
 
 __all__ = ["ChunkBuffer"]
 
+_LARGE_SIZE = 64 << 10
+"""Bytes from which on one more call to the system takes less time than one more copy."""
+
 
 class ChunkBuffer:
     """The stream's bytes from `_start`; parsing is at `_position` in them, and whoever parses moves it."""
@@ -72,11 +75,12 @@ class ChunkBuffer:
         if end <= len(buffer):
             self._position = end
             return buffer[position:end]
-        # What straddles chunks is joined, and the rest of the last one is left as it is.
-        parts, missing = [buffer[position:]], end - len(buffer)
+        # What straddles chunks is joined, and the rest of the last one is left as it is. What is large is asked for as
+        # it is: all blocks of a file but its first are then never copied.
+        parts, missing = [buffer[position:]] if position < len(buffer) else [], end - len(buffer)
         self._start += len(buffer)
         while True:
-            chunk = next(self._stream, b"")
+            chunk = next(self._stream, b"") if missing < _LARGE_SIZE else self._stream.up_to(missing)
             if not chunk:
                 self._buffer, self._position = b"", 0
                 self._raise_ends_early(missing)

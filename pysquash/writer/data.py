@@ -137,13 +137,15 @@ class DataWriter:
             elif length == tail_size:
                 tail = block
             else:
-                digest.add(block)
-                self._blocks.append(block)
-                self._waiting.append((run, run.add_block()))
                 if len(self._blocks) >= self._batch_count:
                     self._submit()
                     first_row, submitted = 0, True
+                digest.add(block)
+                self._blocks.append(block)
+                self._waiting.append((run, run.add_block()))
         known = self._known_run(run, digest, first_row, submitted=submitted)
+        if len(self._blocks) >= self._batch_count:
+            self._submit()
         return self._with_tail(size, run if known is None else known, tail, is_known=known is not None)
 
     def _known_run(self, run: BlockRun, digest: RunDigest, first_row: int, *, submitted: bool) -> BlockRun | None:

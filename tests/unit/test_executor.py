@@ -106,9 +106,10 @@ class Counting(Executor):
     """Runs tasks when they are asked for, and counts those that wait."""
 
     def __init__(self) -> None:
-        self.waiting_count = self.most = 0
+        self.waiting_count = self.most = self.count = 0
 
     def submit(self, work: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        self.count += 1
         self.waiting_count += 1
         self.most = max(self.most, self.waiting_count)
         executor = self
@@ -129,6 +130,22 @@ def test_what_is_in_flight_is_bounded(workers: int) -> None:
         writer.add_file("large", _RANDOM.randbytes(8 * BATCH_SIZE))
     assert executor.most == workers + 3  # one more for the moment before the oldest lands
     assert executor.waiting_count == 0
+
+
+def test_a_duplicate_of_what_is_in_flight_waits_for_nothing() -> None:
+    executor = Counting()
+    tail, run = _RANDOM.randbytes(100_000), _RANDOM.randbytes(5 << 17)
+    output = io.BytesIO()
+    with SquashfsWriter(output, WriterOptions(executor=executor, workers=2)) as writer:
+        for row in range(30):
+            writer.add_file(f"tail{row}", tail)
+            writer.add_file(f"run{row}", run)
+            writer.add_file(f"other{row}", _RANDOM.randbytes(100_000))
+            assert executor.waiting_count == executor.count  # none has been asked for
+    with SquashfsImage(output) as image:
+        assert all((image / f"tail{row}").read_bytes() == tail for row in range(30))
+        assert all((image / f"run{row}").read_bytes() == run for row in range(30))
+    assert len(output.getvalue()) < 31 * 100_000 + len(run) + 200_000
 
 
 def test_what_is_stored_as_it_is_goes_nowhere() -> None:

@@ -10,6 +10,7 @@ import random
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,21 @@ def test_counts(tmp_path: Path) -> None:
     assert sum(map(len, stream)) == stream.unpacked_size == len(CONTENT)
     assert stream.consumed_size == stream.total_size
     stream.close()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_more_than_asked_for_of_a_plain_file(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "layer"
+    content = CONTENT * (5_000_000 // len(CONTENT))
+    path.write_bytes(FORMATS[name](content))
+    with closing(LayerStream(path, name="layer", limits=Limits())) as stream:
+        chunks = [next(stream), stream.up_to(70_000), next(stream), stream.up_to(1)]
+        while chunks[-1]:
+            chunks.append(stream.up_to(3_000_000))
+        assert b"".join(chunks) == content
+        if name == "plain":
+            assert [len(chunk) for chunk in chunks[1:4]] == [70_000, 1 << 20, 1]
+            assert stream.consumed_size == len(content)
 
 
 def test_empty_layer() -> None:
