@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 __all__ = ["COMPRESSING", "MODULES", "OTHER_THREADS", "STAGES", "stage_of"]
 
@@ -101,10 +102,10 @@ def main(started: float, tar: str, image: str) -> dict[str, float]:
 
     compress, compressing, main_before = pipeline.compress_batch, [], time.thread_time()
 
-    def timed(*arguments: object) -> list[bytes | None]:
+    def timed(*arguments: Any) -> Any:
         before = time.thread_time()
         try:
-            return compress(*arguments)  # type: ignore[arg-type]
+            return compress(*arguments)
         finally:
             compressing.append(time.thread_time() - before)
 

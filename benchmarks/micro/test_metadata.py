@@ -36,7 +36,7 @@ def test_metadata_writer(benchmark: BenchmarkFixture) -> None:
     records = [b"%08d" % row * 4 for row in range(4 * METADATA_SIZE // 32)]
 
     def write() -> MetadataWriter:
-        stream = MetadataWriter(lambda block: codec.compress((block,))[0])
+        stream = MetadataWriter(lambda block: bytes(codec.compress((block,))[0]))
         for record in records:
             stream.write(record)
         stream.finish()

@@ -26,6 +26,7 @@ __all__ = [
     "BlockDecoder",
     "CompressorSettings",
     "Fault",
+    "Stored",
     "TooLargeError",
     "block_codec",
     "block_decoder",
@@ -33,6 +34,10 @@ __all__ = [
     "settings_for",
     "smallest",
 ]
+
+
+Stored = bytes | memoryview
+"""A block's compressed form. Where a batch is compressed into one buffer, each is a view into that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,7 @@ class BlockCodec(BlockDecoder, Protocol):
         """Give the packed compressor options, or None where the settings are what their absence means."""
         ...
 
-    def compress(self, blocks: Sequence[bytes]) -> list[bytes]:
+    def compress(self, blocks: Sequence[bytes]) -> Sequence[Stored]:
         """Compress each block, in as few calls that take the GIL as can be.
 
         Args:

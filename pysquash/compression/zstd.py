@@ -7,10 +7,11 @@ one shot, with its size in the frame. No checksum, no dictionary, one frame per 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import zstandard
 
-from pysquash.compression.base import CompressorSettings, Fault, TooLargeError
+from pysquash.compression.base import CompressorSettings, Fault, Stored, TooLargeError
 from pysquash.format.constants import CompressorId
 from pysquash.format.records import ZSTD_OPTIONS
 from pysquash.format.rules import Rule
@@ -41,11 +42,11 @@ class Codec:
         """Give the level, unless it is the one that no options stand for."""
         return None if self._level == _LEVEL_WITHOUT_OPTIONS else ZSTD_OPTIONS.pack(self._level)
 
-    def compress(self, blocks: Sequence[bytes]) -> list[bytes]:
+    def compress(self, blocks: Sequence[bytes]) -> Sequence[Stored]:
         """Compress a batch, in one call without the GIL where the backend has that (CPython's has, cffi's has not)."""
         if len(blocks) > 1 and _BATCHES:
             frames = self._compressor.multi_compress_to_buffer(list(blocks))
-            return [frames[row].tobytes() for row in range(len(frames))]
+            return [memoryview(cast(Any, frames[row])) for row in range(len(frames))]  # buffers, if untyped
         return [self._compressor.compress(block) for block in blocks]
 
     def decompress(self, stored: bytes, size_limit: int) -> bytes:

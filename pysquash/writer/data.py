@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from pysquash.compression.base import Stored
 from pysquash.format.constants import NO_FRAGMENT
 from pysquash.format.words import DATA_RAW
 from pysquash.options import WriterOptions
@@ -22,7 +23,7 @@ from pysquash.tree.entry import Segment
 from pysquash.writer.dedup import BlockRun, Dedup, RunDigest, StoredFile, TailKey, tail_key
 from pysquash.writer.fragments import Fragments
 from pysquash.writer.output import Output
-from pysquash.writer.pipeline import BATCH_SIZE, Pipeline
+from pysquash.writer.pipeline import BATCH_SIZE, Compressed, Pipeline
 
 __all__ = ["DataWriter"]
 
@@ -282,9 +283,9 @@ class DataWriter:
         waiting = self._waiting
         self._flying.append((self._blocks, waiting))
 
-        def land(blocks: Sequence[bytes], compressed: Sequence[bytes | None]) -> None:
+        def land(blocks: Sequence[bytes], compressed: Compressed) -> None:
             self._flying.popleft()
-            start, stored = self._output.position, []
+            start, stored = self._output.position, list[Stored]()
             for block, smaller, (owner, index) in zip(blocks, compressed, waiting, strict=True):
                 chunk = block if smaller is None else smaller
                 owner.landed(index, start, len(chunk) | DATA_RAW if smaller is None else len(chunk))

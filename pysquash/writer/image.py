@@ -27,7 +27,7 @@ from pysquash.writer.directories import DirectoryWriter, Listing
 from pysquash.writer.inodes import InodeWriter, Numbering, export_table, number_inodes
 from pysquash.writer.metadata import Compress
 from pysquash.writer.output import Output
-from pysquash.writer.pipeline import Pipeline, compress_batch
+from pysquash.writer.pipeline import Pipeline, compress_to_bytes
 from pysquash.writer.tables import IdTable, write_table
 from pysquash.writer.xattrs import XattrWriter, keep_xattrs
 
@@ -167,7 +167,7 @@ class ImageWriter:
         return _store_raw if self._raw_parts & set(parts) else self._compress_block
 
     def _compress_block(self, block: bytes) -> bytes | None:
-        return compress_batch(self._settings, (block,))[0]
+        return compress_to_bytes(self._settings, (block,))[0]
 
     def _flags(self, *, has_xattrs: bool) -> SuperblockFlag:
         options = self._options

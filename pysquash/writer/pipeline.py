@@ -13,28 +13,41 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
-from pysquash.compression.base import CompressorSettings, block_codec
+from pysquash.compression.base import CompressorSettings, Stored, block_codec
 from pysquash.errors import ExecutorError
 from pysquash.format.words import DATA_RAW
 
-__all__ = ["BATCH_SIZE", "Land", "Pipeline", "compress_batch"]
+__all__ = ["BATCH_SIZE", "Compressed", "Land", "Pipeline", "compress_batch", "compress_to_bytes"]
 
 BATCH_SIZE = 2 << 20
 """Bytes of blocks that make a batch: 16 blocks of 128 KiB, some 6 ms of zstd level 3."""
 
-Land = Callable[[Sequence[bytes], Sequence[bytes | None]], None]
-"""Takes a batch's blocks and their compressed forms; None where raw is not larger."""
+_WAITING_LIMIT = 6
+"""Batches that wait for a worker, or for those before them: what large files leave waiting keeps the workers busy
+through many small ones, of which the parsing thread makes fewer bytes than they compress."""
 
 
-def compress_batch(settings: CompressorSettings, blocks: Sequence[bytes]) -> list[bytes | None]:
-    """Compress blocks, with None for each that is to be stored raw. Runs on any thread or process."""
+Compressed = Sequence[Stored | None]
+"""A batch's blocks in their compressed forms; None where raw is not larger."""
+
+Land = Callable[[Sequence[bytes], Compressed], None]
+"""Takes a batch's blocks, and the same compressed."""
+
+
+def compress_batch(settings: CompressorSettings, blocks: Sequence[bytes]) -> Compressed:
+    """Compress blocks, with None for each that is to be stored raw. Runs on any thread."""
     compressed = block_codec(settings).compress(blocks)
     return [new if len(new) < len(old) else None for old, new in zip(blocks, compressed, strict=True)]
 
 
-def _left(blocks: Sequence[bytes]) -> Future[list[bytes | None]]:
+def compress_to_bytes(settings: CompressorSettings, blocks: Sequence[bytes]) -> list[bytes | None]:
+    """Do the same in any process: a view could not come back from there."""
+    return [None if new is None else bytes(new) for new in compress_batch(settings, blocks)]
+
+
+def _left(blocks: Sequence[bytes]) -> Future[Compressed]:
     """Make what stands for a batch that is stored as it is: it keeps its place, and goes nowhere."""
-    future: Future[list[bytes | None]] = Future()
+    future: Future[Compressed] = Future()
     future.set_result([None] * len(blocks))
     return future
 
@@ -55,8 +68,8 @@ class Pipeline:
         if executor is None and worker_count > 1:
             executor = ThreadPoolExecutor(worker_count, "pysquash-compress")
         self._executor = executor
-        self._flying: deque[tuple[Future[list[bytes | None]], Sequence[bytes], Land]] = deque()
-        self._flying_limit = worker_count + 2
+        self._flying: deque[tuple[Future[Compressed], Sequence[bytes], Land]] = deque()
+        self._flying_limit = worker_count + _WAITING_LIMIT
 
     def submit(self, blocks: Sequence[bytes], land: Land, *, is_raw: bool = False) -> None:
         """Have a batch compressed; it lands during this or a later call.
@@ -96,12 +109,12 @@ class Pipeline:
         if self._is_ours and self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def _begin(self, executor: Executor, blocks: Sequence[bytes]) -> Future[list[bytes | None]]:
-        try:
+    def _begin(self, executor: Executor, blocks: Sequence[bytes]) -> Future[Compressed]:
+        if self._is_ours:
             return executor.submit(compress_batch, self._settings, blocks)
+        try:
+            return executor.submit(compress_to_bytes, self._settings, blocks)
         except Exception as error:
-            if self._is_ours:
-                raise
             raise _executor_error(error) from error
 
     def _land_oldest(self) -> None:

@@ -127,8 +127,8 @@ def test_what_is_in_flight_is_bounded(workers: int) -> None:
     executor = Counting()
     output = io.BytesIO()
     with SquashfsWriter(output, WriterOptions(executor=executor, workers=workers, compressor="none")) as writer:
-        writer.add_file("large", _RANDOM.randbytes(8 * BATCH_SIZE))
-    assert executor.most == workers + 3  # one more for the moment before the oldest lands
+        writer.add_file("large", _RANDOM.randbytes(12 * BATCH_SIZE))
+    assert executor.most == workers + 7  # one more for the moment before the oldest lands
     assert executor.waiting_count == 0
 
 
