@@ -7,8 +7,8 @@ import gzip
 import io
 import lzma
 import random
+import sys
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -52,7 +52,7 @@ def _gzip_reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     if request.param == "isal":
         pytest.importorskip("isal")
     else:
-        monkeypatch.setattr(stream_module, "_zlib_like", zlib)
+        monkeypatch.setitem(sys.modules, "isal.igzip", None)
 
 
 @pytest.fixture(autouse=True)
