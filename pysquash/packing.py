@@ -3,7 +3,7 @@
 In: sources, base first, and what is to be done to their tree. Out: an image, and a report.
 The way of a byte: `reading` merges the layers into one tree and stores what is seen of them in the image's data area
 (`writer/data`); the steps of `Changes` change that tree; what was set aside and is needed after all is stored; and
-`writer/image` writes inodes, directories and tables behind the data.
+`writer/envelope` writes inodes, directories and tables behind the data.
 Not here: what callers may pass (api), each step (vm).
 """
 

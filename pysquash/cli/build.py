@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -261,6 +260,8 @@ def build(
             warn(f"and {report.warning_count - len(report.warnings)} more")
         tell(_summary(report, output))
     if as_json:
+        import json
+
         click.echo(json.dumps(dataclasses.asdict(report)))
 
 

@@ -13,13 +13,15 @@ import importlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from pysquash.compressor_options import NO_OPTIONS, CompressorOptions
 from pysquash.errors import OptionError, UnsupportedImageError
 from pysquash.format.constants import CompressorId
-from pysquash.format.rules import Rule
 from pysquash.options import WriterOptions
+
+if TYPE_CHECKING:
+    from pysquash.format.rules import Rule
 
 __all__ = [
     "BlockCodec",

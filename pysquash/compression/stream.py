@@ -10,11 +10,10 @@ Not here: what the bytes mean (sources/tar), reading ahead on a thread (ahead).
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, BinaryIO, Protocol, cast
 
 import zstandard
@@ -239,8 +238,8 @@ class _DamagedError(Exception):
 _DECODER_ERRORS: tuple[type[Exception], ...] = (
     _DamagedError,
     zlib.error,
-    lzma.LZMAError,
     zstandard.ZstdError,
+    ImportError,  # a Python built without the module
 )
 
 
@@ -288,6 +287,8 @@ def _gunzip_with_zlib(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _bunzip2(chunks: Iterator[bytes], _limits: Limits) -> Iterator[bytes]:
+    import bz2  # noqa: PLC0415 - few layers are
+
     try:
         yield from _run(chunks, bz2.BZ2Decompressor, padding=1, name="bzip2")
     except (OSError, ValueError) as error:  # what bz2 raises for damaged data
@@ -297,8 +298,14 @@ def _bunzip2(chunks: Iterator[bytes], _limits: Limits) -> Iterator[bytes]:
 
 
 def _unxz(chunks: Iterator[bytes], _limits: Limits) -> Iterator[bytes]:
+    import lzma  # noqa: PLC0415 - few layers are
+
     # "Stream Padding" of the xz format: zeros, a multiple of four, between and behind streams.
-    return _run(chunks, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY_LIMIT), padding=4, name="xz")
+    make = partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, _XZ_MEMORY_LIMIT)
+    try:
+        yield from _run(chunks, make, padding=4, name="xz")
+    except lzma.LZMAError as error:
+        raise _DamagedError(str(error)) from error
 
 
 def _run(chunks: Iterator[bytes], make: Callable[[], Any], *, padding: int, name: str) -> Iterator[bytes]:

@@ -40,17 +40,21 @@ class _Landing(Protocol):
 class DataWriter:
     """Writes the data area: files in order, tails packed together, equal content once."""
 
-    def __init__(self, output: Output, pipeline: Pipeline, options: WriterOptions) -> None:
-        """Start at the output's position.
+    def __init__(
+        self, output: Output, pipeline: Pipeline, options: WriterOptions, write_front: Callable[[], object]
+    ) -> None:
+        """Start with nothing stored.
 
         Args:
             output: Where blocks are written.
             pipeline: Compresses batches and lands them in order.
             options: Says what becomes of tails, holes and duplicates, and what is not compressed.
+            write_front: Writes what is in front of the data, when the first block lands.
         """
         block_size = options.block_size
         self._output = output
         self._pipeline = pipeline
+        self._write_front = write_front
         self._block_size = block_size
         self._pack_tails = options.fragments
         self._pack_long_tails = options.fragments and options.tail_ends
@@ -285,6 +289,8 @@ class DataWriter:
 
         def land(blocks: Sequence[bytes], compressed: Compressed) -> None:
             self._flying.popleft()
+            if not self._output.position:
+                self._write_front()
             start, stored = self._output.position, list[Stored]()
             for block, smaller, (owner, index) in zip(blocks, compressed, waiting, strict=True):
                 chunk = block if smaller is None else smaller

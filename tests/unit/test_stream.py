@@ -133,6 +133,13 @@ def test_truncated(name: str, cut: int) -> None:
         unpacked(io.BytesIO(FORMATS[name](CONTENT)[:-cut]))
 
 
+@pytest.mark.parametrize(("name", "module"), [("bzip2", "bz2"), ("xz", "lzma")])
+def test_python_without_the_module(monkeypatch: pytest.MonkeyPatch, name: str, module: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(SourceError, match=f"layer: cannot be decompressed: .*{module}"):
+        unpacked(io.BytesIO(FORMATS[name](CONTENT)))
+
+
 @pytest.mark.parametrize("name", COMPRESSED)
 def test_something_else_behind_the_end(name: str) -> None:
     with pytest.raises(SourceError, match="cannot be decompressed"):
