@@ -191,28 +191,28 @@ class DataWriter:
 
     def _holds(self, run: BlockRun, blocks: Sequence[bytes]) -> bool:
         """Compare a run, in the image or on its way there, with blocks that are not stored yet."""
-        start, left = run.start, iter(blocks)
+        start, left, on_their_way = run.start, iter(blocks), self._on_their_way(run)
         for index, word in enumerate(run.size_words):
             if word:
                 size = word & ~DATA_RAW
                 plain = self._pipeline.plain(self._output.read_back(start, size), word)
                 start += size
-            else:
-                on_its_way = self._on_its_way(run, index)
-                if on_its_way is None:  # a hole
-                    continue
-                plain = on_its_way
+            elif index in on_their_way:
+                plain = on_their_way[index]
+            else:  # a hole
+                continue
             if plain != next(left, None):
                 return False
         return next(left, None) is None
 
-    def _on_its_way(self, owner: _Landing, index: int) -> bytes | None:
-        """Give a block that has not landed yet; None where there is no such block."""
-        for blocks, waiting in (*self._flying, (self._blocks, self._waiting)):
-            for row, (whose, which) in enumerate(waiting):
-                if whose is owner and which == index:
-                    return blocks[row]
-        return None
+    def _on_their_way(self, owner: _Landing) -> dict[int, bytes]:
+        """Give the blocks of one owner that have not landed yet, by their index."""
+        return {
+            index: block
+            for blocks, waiting in (*self._flying, (self._blocks, self._waiting))
+            for block, (whose, index) in zip(blocks, waiting, strict=True)
+            if whose is owner
+        }
 
     def _with_tail(self, size: int, run: BlockRun, tail: bytes, *, is_known: bool) -> StoredFile:
         """Put a file together from its run and its tail."""
@@ -254,11 +254,10 @@ class DataWriter:
             block = self._seen_fragment[1]
         else:
             start, word = self.fragments.place(index)
-            on_its_way = None if start else self._on_its_way(self.fragments, index)
-            if on_its_way is None:
+            if start:
                 block = self._pipeline.plain(self._output.read_back(start, word & ~DATA_RAW), word)
             else:
-                block = on_its_way
+                block = self._on_their_way(self.fragments)[index]
             self._seen_fragment = index, block  # copies of a directory have their files in the same order
         return block[offset : offset + len(tail)] == tail
 
