@@ -98,7 +98,10 @@ def main(started: float, tar: str, image: str) -> dict[str, float]:
     signal.signal(signal.SIGALRM, clock.look)
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
     from pysquash.cli import commands  # noqa: PLC0415 - its time is start-up's
+    from pysquash.tuning import tune_process  # noqa: PLC0415
     from pysquash.writer import pipeline  # noqa: PLC0415
+
+    tune_process()
 
     compress, compressing, main_before = pipeline.compress_batch, [], time.thread_time()
 
