@@ -232,14 +232,13 @@ def _guarded(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
 
 
 class _DamagedError(Exception):
-    """What a decoder of ours found."""
+    """Why a decoder cannot go on."""
 
 
 _DECODER_ERRORS: tuple[type[Exception], ...] = (
     _DamagedError,
     zlib.error,
     zstandard.ZstdError,
-    ImportError,  # a Python built without the module
 )
 
 
@@ -287,8 +286,10 @@ def _gunzip_with_zlib(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _bunzip2(chunks: Iterator[bytes], _limits: Limits) -> Iterator[bytes]:
-    import bz2  # noqa: PLC0415 - few layers are
-
+    try:
+        import bz2  # noqa: PLC0415 - few layers are
+    except ImportError as error:  # a Python built without it
+        raise _DamagedError(str(error)) from error
     try:
         yield from _run(chunks, bz2.BZ2Decompressor, padding=1, name="bzip2")
     except (OSError, ValueError) as error:  # what bz2 raises for damaged data
@@ -298,8 +299,10 @@ def _bunzip2(chunks: Iterator[bytes], _limits: Limits) -> Iterator[bytes]:
 
 
 def _unxz(chunks: Iterator[bytes], _limits: Limits) -> Iterator[bytes]:
-    import lzma  # noqa: PLC0415 - few layers are
-
+    try:
+        import lzma  # noqa: PLC0415 - few layers are
+    except ImportError as error:  # a Python built without it
+        raise _DamagedError(str(error)) from error
     # "Stream Padding" of the xz format: zeros, a multiple of four, between and behind streams.
     make = partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, _XZ_MEMORY_LIMIT)
     try:
