@@ -252,15 +252,18 @@ def _gunzip(chunks: Iterator[bytes], _limits: Limits) -> Iterator[bytes]:
         yield from _gunzip_with_zlib(chunks)
         return
     # Not isal's decompressobj: that begins each result with 16 KiB, and has to have the GIL each time it doubles them.
-    file = cast(Any, IGzipFile)(fileobj=_Reader(chunks), mode="rb")
-    damage: tuple[type[Exception], ...] = (BadGzipFile, cast(Any, IsalError))
+    reader = _Reader(chunks)
+    file = cast(Any, IGzipFile)(fileobj=reader, mode="rb")
+    # isal says OverflowError of a header of more than 512 KiB: a name or comment that nobody has.
+    damage: tuple[type[Exception], ...] = (EOFError, BadGzipFile, OverflowError, cast(Any, IsalError))
     try:
         while plain := file.read(_UNPACKED_SIZE):
             yield plain
-    except EOFError as error:
-        raise _DamagedError("the gzip stream ends before its end") from error
     except damage as error:
-        raise _DamagedError(str(error)) from error
+        if error is reader.error:
+            raise
+        is_end = isinstance(error, EOFError)
+        raise _DamagedError("the gzip stream ends before its end" if is_end else str(error)) from error
 
 
 def _gunzip_with_zlib(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -369,19 +372,31 @@ def _unzstd(chunks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
 
 
 class _Reader:
-    """A file-like over chunks, for decoders that want to read, and to be told where they end."""
+    """A file-like over chunks, for decoders that want to read, and to be told where they end.
+
+    Attributes:
+        error: What the chunks ended with, if that was an exception: that is no decoder's.
+    """
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
+        self.error: Exception | None = None
         self._chunks = chunks
         self._rest = memoryview(b"")
 
     def read(self, size: int) -> bytes:
-        rest = self._rest or memoryview(next(self._chunks, b""))
+        rest = self._rest or self._next()
         data, self._rest = rest[:size], rest[size:]
         return bytes(data)
 
     def readinto(self, buffer: memoryview) -> int:
-        rest = self._rest or memoryview(next(self._chunks, b""))
+        rest = self._rest or self._next()
         size = min(len(buffer), len(rest))
         buffer[:size], self._rest = rest[:size], rest[size:]
         return size
+
+    def _next(self) -> memoryview:
+        try:
+            return memoryview(next(self._chunks, b""))
+        except Exception as error:
+            self.error = error
+            raise

@@ -11,7 +11,6 @@ Not here: compression (pipeline), the packing of tails (fragments), the inode (i
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -69,8 +68,8 @@ class DataWriter:
         # The batch being filled: blocks, and for each who is told where it went.
         self._blocks: list[bytes] = []
         self._waiting: list[tuple[_Landing, int]] = []
-        # Those on their way, oldest first: what is compared with them need not wait until they have landed.
-        self._flying: deque[tuple[Sequence[bytes], Sequence[tuple[_Landing, int]]]] = deque()
+        # All that have not landed yet: what is compared with them need not wait until they have.
+        self._flying: dict[tuple[_Landing, int], bytes] = {}
         self._batch_count = max(1, BATCH_SIZE // block_size)
         self._can_compare = output.is_readable
         self._seen_fragment = NO_FRAGMENT, b""
@@ -146,8 +145,7 @@ class DataWriter:
                     self._submit()
                     first_row, submitted = 0, True
                 digest.add(block)
-                self._blocks.append(block)
-                self._waiting.append((run, run.add_block()))
+                self._append(block, run, run.add_block())
         known = self._known_run(run, digest, first_row, submitted=submitted)
         if len(self._blocks) >= self._batch_count:
             self._submit()
@@ -167,12 +165,11 @@ class DataWriter:
                 return None
             self._output.seek(run.start)
             return known
-        blocks, waiting = self._blocks[first_row:], self._waiting[first_row:]
-        del self._blocks[first_row:], self._waiting[first_row:]
-        if self._can_compare and not self._holds(known, blocks):
-            self._blocks += blocks
-            self._waiting += waiting
+        if self._can_compare and not self._holds(known, self._blocks[first_row:]):
             return None
+        for row in self._waiting[first_row:]:
+            del self._flying[row]
+        del self._blocks[first_row:], self._waiting[first_row:]
         return known
 
     def _are_stored_the_same(self, one: BlockRun, two: BlockRun) -> bool:
@@ -191,28 +188,19 @@ class DataWriter:
 
     def _holds(self, run: BlockRun, blocks: Sequence[bytes]) -> bool:
         """Compare a run, in the image or on its way there, with blocks that are not stored yet."""
-        start, left, on_their_way = run.start, iter(blocks), self._on_their_way(run)
+        start, left = run.start, iter(blocks)
         for index, word in enumerate(run.size_words):
             if word:
                 size = word & ~DATA_RAW
                 plain = self._pipeline.plain(self._output.read_back(start, size), word)
                 start += size
-            elif index in on_their_way:
-                plain = on_their_way[index]
+            elif (run, index) in self._flying:
+                plain = self._flying[run, index]
             else:  # a hole
                 continue
             if plain != next(left, None):
                 return False
         return next(left, None) is None
-
-    def _on_their_way(self, owner: _Landing) -> dict[int, bytes]:
-        """Give the blocks of one owner that have not landed yet, by their index."""
-        return {
-            index: block
-            for blocks, waiting in (*self._flying, (self._blocks, self._waiting))
-            for block, (whose, index) in zip(blocks, waiting, strict=True)
-            if whose is owner
-        }
 
     def _with_tail(self, size: int, run: BlockRun, tail: bytes, *, is_known: bool) -> StoredFile:
         """Put a file together from its run and its tail."""
@@ -257,7 +245,7 @@ class DataWriter:
             if start:
                 block = self._pipeline.plain(self._output.read_back(start, word & ~DATA_RAW), word)
             else:
-                block = self._on_their_way(self.fragments)[index]
+                block = self._flying[self.fragments, index]
             self._seen_fragment = index, block  # copies of a directory have their files in the same order
         return block[offset : offset + len(tail)] == tail
 
@@ -274,25 +262,31 @@ class DataWriter:
             index, block = taken
             if self._is_mixed:  # what is before it is of another kind
                 self._submit()
-            self._blocks.append(block)
-            self._waiting.append((self.fragments, index))
+            self._append(block, self.fragments, index)
             if self._is_mixed or len(self._blocks) >= self._batch_count:
                 self._submit("fragments")
+
+    def _append(self, block: bytes, owner: _Landing, index: int) -> None:
+        """Put a block into the batch being filled."""
+        row = owner, index
+        self._blocks.append(block)
+        self._waiting.append(row)
+        self._flying[row] = block
 
     def _submit(self, part: str = "data") -> None:
         """Hand the batch to the pipeline."""
         if not self._blocks:
             return
         waiting = self._waiting
-        self._flying.append((self._blocks, waiting))
 
         def land(blocks: Sequence[bytes], compressed: Compressed) -> None:
-            self._flying.popleft()
             if not self._output.position:
                 self._write_front()
             start, stored = self._output.position, list[Stored]()
-            for block, smaller, (owner, index) in zip(blocks, compressed, waiting, strict=True):
+            for block, smaller, row in zip(blocks, compressed, waiting, strict=True):
                 chunk = block if smaller is None else smaller
+                del self._flying[row]
+                owner, index = row
                 owner.landed(index, start, len(chunk) | DATA_RAW if smaller is None else len(chunk))
                 stored.append(chunk)
                 start += len(chunk)

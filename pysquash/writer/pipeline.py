@@ -70,7 +70,7 @@ class Pipeline:
         self._executor = executor
         self._flying: deque[tuple[Future[Compressed], Sequence[bytes], Land]] = deque()
         self._flying_limit = worker_count + _WAITING_LIMIT
-        self._has_landed = False
+        self._may_land = False
 
     def submit(self, blocks: Sequence[bytes], land: Land, *, is_raw: bool = False) -> None:
         """Have a batch compressed; it lands during this or a later call.
@@ -84,9 +84,11 @@ class Pipeline:
             land(blocks, [None] * len(blocks) if is_raw else compress_batch(self._settings, blocks))
             return
         self._flying.append((_left(blocks) if is_raw else self._begin(self._executor, blocks), blocks, land))
-        # What the first landing needs takes long to import: the workers are to have enough to do by then.
+        # What the first landing needs takes long to import: the workers are to have something to do by then.
+        if len(self._flying) > _WAITING_LIMIT:
+            self._may_land = True
         while self._flying and (
-            len(self._flying) > self._flying_limit or (self._has_landed and self._flying[0][0].done())
+            len(self._flying) > self._flying_limit or (self._may_land and self._flying[0][0].done())
         ):
             self._land_oldest()
 
@@ -122,7 +124,6 @@ class Pipeline:
             raise _executor_error(error) from error
 
     def _land_oldest(self) -> None:
-        self._has_landed = True
         future, blocks, land = self._flying.popleft()
         try:
             compressed = future.result()

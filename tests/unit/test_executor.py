@@ -132,6 +132,34 @@ def test_what_is_in_flight_is_bounded(workers: int) -> None:
     assert executor.waiting_count == 0
 
 
+class AtOnce(Executor):
+    """Runs a task when it is submitted, and counts those whose results nobody has taken."""
+
+    def __init__(self) -> None:
+        self.kept = self.most = 0
+
+    def submit(self, work: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        self.kept += 1
+        self.most = max(self.most, self.kept)
+        executor = self
+
+        class Done(Future[Any]):
+            def result(self, timeout: float | None = None) -> Any:
+                executor.kept -= 1
+                return super().result(timeout)
+
+        future = Done()
+        future.set_result(work(*arguments, **named))
+        return future
+
+
+def test_what_is_done_is_not_kept_whatever_the_number_of_workers() -> None:
+    executor = AtOnce()
+    with SquashfsWriter(io.BytesIO(), WriterOptions(executor=executor, workers=500, compressor="none")) as writer:
+        writer.add_file("large", _RANDOM.randbytes(12 * BATCH_SIZE))
+    assert executor.most <= 8
+
+
 def test_a_duplicate_of_what_is_in_flight_waits_for_nothing() -> None:
     executor = Counting()
     tail, run = _RANDOM.randbytes(100_000), _RANDOM.randbytes(5 << 17)

@@ -133,6 +133,30 @@ def test_truncated(name: str, cut: int) -> None:
         unpacked(io.BytesIO(FORMATS[name](CONTENT)[:-cut]))
 
 
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    "error", [EOFError("mine"), gzip.BadGzipFile("mine"), ImportError("mine"), OverflowError("mine")]
+)
+def test_what_the_caller_raises_is_no_damage(name: str, error: Exception) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield FORMATS[name](CONTENT)[:5000]
+        raise error
+
+    if name == "bzip2" and isinstance(error, OSError):
+        pytest.skip("an OSError without a number is what bz2 itself raises")
+    with pytest.raises(type(error), match="mine"):
+        unpacked(chunks())
+
+
+def test_gzip_header_longer_than_any() -> None:
+    raw = gzip.compress(CONTENT)
+    named = raw[:3] + b"\x08" + raw[4:10] + b"n" * 600_000 + b"\0" + raw[10:]
+    try:
+        assert unpacked(io.BytesIO(named)) == CONTENT
+    except SourceError as error:
+        assert "cannot be decompressed" in str(error)
+
+
 @pytest.mark.parametrize(("name", "module"), [("bzip2", "bz2"), ("xz", "lzma")])
 def test_python_without_the_module(monkeypatch: pytest.MonkeyPatch, name: str, module: str) -> None:
     monkeypatch.setitem(sys.modules, module, None)
