@@ -59,7 +59,7 @@ STAGES = [
     _OTHER,
 ]
 COMPRESSING = "processor time of compressing threads"
-OTHER_THREADS = "processor time of other threads (reading ahead, unpacking)"
+OTHER_THREADS = "processor time of other threads (unpacking, sync)"
 
 
 def stage_of(frame: FrameType | None) -> str:

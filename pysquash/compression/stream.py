@@ -109,7 +109,7 @@ class LayerStream:
                 chunks = _guarded(decoder(chunks, limits), name)
             if checks is not None:
                 chunks = checks.unpacked(chunks)
-            # Unpacking is a third of the work for most layers, and lets go of the GIL: so it is done on another core.
+            # Unpacking is a quarter of the work for most layers, and lets go of the GIL: so it is done on another core.
             # Reading is a twentieth for plain ones, and the system reads ahead by itself: a thread costs more in
             # waking one another than it saves. And where a file stands is no surprise to its owner.
             if decoder is not None:

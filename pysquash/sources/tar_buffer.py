@@ -15,7 +15,7 @@ from pysquash.compression.stream import LayerStream
 __all__ = ["ChunkBuffer"]
 
 _LARGE_SIZE = 64 << 10
-"""Bytes from which on one more call to the system takes less time than one more copy."""
+"""Bytes that are asked for by themselves; for less, a whole chunk is read, of which most is needed next."""
 
 
 class ChunkBuffer:

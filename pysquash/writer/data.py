@@ -48,7 +48,7 @@ class DataWriter:
             output: Where blocks are written.
             pipeline: Compresses batches and lands them in order.
             options: Says what becomes of tails, holes and duplicates, and what is not compressed.
-            write_front: Writes what is in front of the data, when the first block lands.
+            write_front: Writes what is in front of the data, unless it is there; called before blocks land.
         """
         block_size = options.block_size
         self._output = output
@@ -280,8 +280,7 @@ class DataWriter:
         waiting = self._waiting
 
         def land(blocks: Sequence[bytes], compressed: Compressed) -> None:
-            if not self._output.position:
-                self._write_front()
+            self._write_front()
             start, stored = self._output.position, list[Stored]()
             for block, smaller, row in zip(blocks, compressed, waiting, strict=True):
                 chunk = block if smaller is None else smaller

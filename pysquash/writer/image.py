@@ -18,7 +18,7 @@ from pysquash.writer.output import Output
 from pysquash.writer.pipeline import Pipeline, compress_to_bytes
 
 # Imported when the first block lands, while others are being compressed: all that is declared with construct is behind
-# it, which takes as long as to store 5 MB.
+# it, a tenth of the time to start.
 if TYPE_CHECKING:
     from pysquash.writer.envelope import Envelope, ImageSummary
 

@@ -36,3 +36,10 @@ def test_the_command_line_starts_without_what_only_some_commands_need() -> None:
     code = "import sys, pysquash.cli; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"construct", "zstandard", "rich", "pysquash.api", "pysquash.reader.image"} & set(loaded)
+
+
+def test_what_is_declared_is_imported_when_blocks_are_being_compressed() -> None:
+    code = "import sys, pysquash.cli.build; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pysquash.writer.pipeline" in done.stdout.split()
+    assert not {"construct", "pysquash.writer.envelope", "bz2", "lzma"} & set(done.stdout.split())
