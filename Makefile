@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n auto
 FUZZ_SECONDS ?= 60
+# tests/conftest.py describes the profiles.
+HYPOTHESIS_PROFILE ?= $(if $(CI),ci,loaded)
 
 .PHONY: help demo boot test lint types check-tools fuzz bench micro docs clean
 
@@ -56,7 +58,7 @@ types: $(VENV)/developing
 	$(BIN)/mypy
 
 test: $(VENV)/developing $(VENV)/liblzo check-tools lint types
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	HYPOTHESIS_PROFILE=$(HYPOTHESIS_PROFILE) $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 $(VENV)/fuzzing: $(VENV)/developing
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,fuzz]'

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import pysquash
@@ -19,7 +19,7 @@ from pysquash.options import DuplicatePolicy
 from tests.property.layers import Item, Layers, ModelError, apply_layers, layers, write_tar
 from tests.snapshot import Seen, Tree, assert_same, extract, kernel_tree, need_root, need_tool, unsquashfs_tree, walk
 
-SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW = settings(max_examples=60)
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def _tools() -> None:
     need_tool("tar", "tar")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """Give a folder that each example empties: tmp_path would keep them all."""
     path = Path(tempfile.mkdtemp(prefix="pysquash-test-"))

@@ -100,7 +100,7 @@ def _tools() -> None:
 
 
 @given(trees())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example([])
 def test_the_image_holds_what_gnu_tar_extracts(members: list[Member]) -> None:
     folder = Path(tempfile.mkdtemp(prefix="pysquash-test-"))

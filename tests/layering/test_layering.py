@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from pysquash import InputError, OptionError, SquashfsImage, WriterOptions, check
@@ -29,7 +29,7 @@ from tests.snapshot import Tree, assert_same, kernel_tree, mounted, need_root, r
 OPTIONS = WriterOptions(block_size=4096, workers=1, duplicates="last")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """Give a folder that each example empties: tmp_path would keep them all."""
     path = Path(tempfile.mkdtemp(prefix="pysquash-test-"))
@@ -84,7 +84,7 @@ def stacked(images: list[Path], xattrs: OverlayXattrs) -> Tree:
 
 
 @given(drawn=layers(), xattrs=st.sampled_from(["trusted", "user"]))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @example(
     drawn=[
         [Item("file", "d/a", 1, ""), Item("file", "d/b", 2, "")],
@@ -123,7 +123,7 @@ def overlaid(images: list[Path], folder: Path, options: str) -> Iterator[Path]:
 
 
 @given(drawn=layers(), xattrs=st.sampled_from(["trusted", "user"]))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 def test_overlayfs_shows_the_merged_tree(drawn: Layers, xattrs: OverlayXattrs, folder: Path) -> None:
     need_root()
     try:

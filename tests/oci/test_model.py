@@ -74,7 +74,7 @@ def check(drawn: Layers, packing: Packing, form: str, *, mounts: bool = False) -
     return True
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=60, derandomize=True)
 @given(drawn=layers(), packing=st.sampled_from(PACKINGS), form=st.sampled_from(FORMS))
 @example(drawn=TWICE, packing="gzip", form="oci")
 @example(drawn=LINKED_AND_REPLACED, packing="zstd", form="old docker-archive")

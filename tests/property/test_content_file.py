@@ -90,7 +90,7 @@ def take(file: BinaryIO, what: str, number: int) -> object:
 
 @pytest.mark.parametrize("name", CONTENTS)
 @given(steps=steps, buffering=st.sampled_from([-1, 2, 100, BLOCK_SIZE, 100_000]), which=st.sampled_from([0, 1]))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_buffered_file_is_like_one_in_memory(
     name: str, steps: list[tuple[str, int]], buffering: int, which: int
 ) -> None:
@@ -107,7 +107,7 @@ def test_a_buffered_file_is_like_one_in_memory(
 
 @pytest.mark.parametrize("name", CONTENTS)
 @given(steps=steps, which=st.sampled_from([0, 1]))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_raw_file_gives_what_it_has_and_something_unless_at_the_end(
     name: str, steps: list[tuple[str, int]], which: int
 ) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pysquash.format.constants import DATA_START, MAGIC
@@ -66,9 +66,7 @@ def try_all(data: bytes) -> None:
         exercise(data)
 
 
-several = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+several = settings(max_examples=60)
 
 
 @given(st.binary(max_size=400))

@@ -68,7 +68,7 @@ def archive(tree: list[tuple[bytes, bool]]) -> bytes:
 
 
 @given(trees, compressions, flags, others)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @example([(b"x" * 9000, True)] * 20, {}, dict.fromkeys(FLAGS, True), {"uncompressed": {"fragments"}})
 def test_any_knobs_together(
     tree: list[tuple[bytes, bool]], compression: dict[str, Any], switches: dict[str, Any], rest: dict[str, Any]

@@ -117,7 +117,7 @@ LINKED_BY_AN_ALIAS = [
 ]
 
 
-@settings(max_examples=400, derandomize=True, deadline=None)
+@settings(max_examples=400, derandomize=True)
 @given(layers(), OPTIONS)
 @example(FILE_THEN_LINKED_AND_REPLACED, options("last"))
 @example(FILE_THEN_LINKED_AND_REPLACED, options("first"))
@@ -162,7 +162,7 @@ def needed(drawn: Layers, options: WriterOptions) -> set[object]:
         return set()
 
 
-@settings(max_examples=400, derandomize=True, deadline=None)
+@settings(max_examples=400, derandomize=True)
 @given(layers(), OPTIONS)
 @example(MOVED_BY_A_SYMLINK, options())
 @example(MOVED_BY_AN_ALIAS, options())

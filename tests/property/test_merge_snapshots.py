@@ -24,7 +24,7 @@ def merged(layers: Layers, duplicates: DuplicatePolicy) -> Merged:
     return Merged(merge, warnings)
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=300, derandomize=True)
 @given(histories(), st.sampled_from(["first", "last", "error"]))
 def test_differences_merge_to_what_they_are_differences_of(history: History, duplicates: DuplicatePolicy) -> None:
     for count, snapshot in enumerate(history.snapshots, 1):
@@ -60,7 +60,7 @@ def is_visible(item: Item, snapshot: Snapshot) -> bool:
     return item.path in snapshot and snapshot[item.path].serial == item.serial
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=300, derandomize=True)
 @given(histories())
 def test_hidden_files_are_recognised_and_no_others(history: History) -> None:
     linked = {item.target.rpartition("/")[2] for layer in history.layers for item in layer if item.kind == "link"}

@@ -39,7 +39,6 @@ attributes = st.fixed_dictionaries(
     compressor=st.sampled_from(["zstd", "gzip", "xz", "none"]),
     fragments=st.booleans(),
 )
-@settings(deadline=None)
 def test_round_trip(files: dict[bytes, tuple[bytes, dict[str, Any]]], compressor: Any, fragments: bool) -> None:
     file = io.BytesIO(b"not the image")
     file.seek(7)
@@ -91,7 +90,7 @@ def read_all(raw: bytes) -> int:
 
 
 @given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), max_size=4), st.integers(0, len(WHOLE)))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @example([], len(WHOLE))
 @example([], 95)
 def test_only_our_errors(changes: list[tuple[int, int]], length: int) -> None:
@@ -105,7 +104,7 @@ def test_only_our_errors(changes: list[tuple[int, int]], length: int) -> None:
 
 
 @given(st.integers(0, 95), st.integers(0, 255))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_only_our_errors_for_any_superblock(at: int, value: int) -> None:
     raw = bytearray(WHOLE)
     raw[at] = value

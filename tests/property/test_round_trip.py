@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import pysquash
@@ -55,7 +55,6 @@ def described(raw: bytes) -> list[tuple[Any, bytes]]:
 
 
 @given(files=trees)
-@settings(deadline=None)
 @example(files={})
 @example(
     files={
@@ -74,7 +73,6 @@ def test_through_a_tar(files: Files) -> None:
 
 
 @given(files=trees)
-@settings(deadline=None)
 def test_image_to_image(files: Files, tmp_path_factory: pytest.TempPathFactory) -> None:
     raw = packed(files)
     path = tmp_path_factory.mktemp("image") / "image"

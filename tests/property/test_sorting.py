@@ -107,7 +107,7 @@ def assert_in_order(image: SquashfsImage, order: str | None, wanted: dict[bytes,
 
 
 @given(layers(), orders, priorities, st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_contents_are_in_the_order_that_was_asked_for(
     drawn: list[list[tuple[bytes, bytes, bytes | None]]], order: Any, wanted: dict[bytes, int], with_callable: bool
 ) -> None:
@@ -136,7 +136,7 @@ def test_contents_are_in_the_order_that_was_asked_for(
 
 
 @given(layers(), orders, priorities)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_writer_orders_as_well(
     drawn: list[list[tuple[bytes, bytes, bytes | None]]], order: Any, wanted: dict[bytes, int]
 ) -> None:

@@ -70,7 +70,6 @@ def entries_of(layer: Any) -> list[tuple[Entry, bytes]]:
 
 @pytest.mark.parametrize("name", ["gnu", "pax"])
 @given(data=st.data())
-@settings(deadline=None)
 def test_equals_tarfile(name: str, data: st.DataObject) -> None:
     drawn = data.draw(st.lists(members(big_numbers=True), max_size=5))
     found = entries_of(io.BytesIO(archive(drawn, name)))
@@ -87,7 +86,6 @@ def test_equals_tarfile(name: str, data: st.DataObject) -> None:
 
 
 @given(st.lists(members(big_numbers=True), max_size=4), st.lists(st.integers(1, 3000), min_size=1, max_size=5))
-@settings(deadline=None)
 @example([], [1])
 def test_chunks_do_not_matter(drawn: list[tuple[tarfile.TarInfo, bytes]], sizes: list[int]) -> None:
     raw = archive(drawn, "pax")
@@ -145,7 +143,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 
 @given(mutated() | st.binary(max_size=2000))
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @example(SEED)
 def test_only_our_errors_and_no_output(raw: bytes) -> None:
     output = io.BytesIO()

@@ -65,7 +65,7 @@ def fnmatch(pattern: str, name: bytes) -> bool:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has extended patterns")
 @given(PATTERNS)
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 def test_patterns_match_what_they_match_in_the_c_library(pattern: str) -> None:
     # Where glibc and bash both find that `a` does not match `*!(a)` nor `a*+(*)`: a group of nothing behind a star.
     assume(not re.search(r"\*\W*(!\(|[+@?*]\(\W*\*)", pattern))
@@ -82,7 +82,7 @@ EXPRESSIONS = st.sampled_from(
 
 @pytest.mark.skipif(shutil.which("grep") is None, reason="there is no grep")
 @given(EXPRESSIONS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_expressions_match_what_they_match_in_grep(expression: str) -> None:
     lines = b"\n".join([*NAMES, b""])
     done = subprocess.run(["grep", "-E", "-e", expression], input=lines, capture_output=True, check=False)

@@ -65,7 +65,7 @@ PERMISSIONS = st.lists(
 
 @pytest.mark.skipif(shutil.which("chmod") is None, reason="there is no program `chmod`")
 @given(PERMISSIONS, st.integers(0, 0o777), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_symbolic_permissions_are_those_of_chmod(
     tmp_path_factory: pytest.TempPathFactory,
     clauses: list[tuple[str, list[tuple[str, str]]]],

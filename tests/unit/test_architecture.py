@@ -233,3 +233,11 @@ def test_a_page_is_what_the_declarations_say(name: str) -> None:
 def test_no_part_is_a_drawer_for_the_rest() -> None:
     names = {path.stem for path in MODULES}
     assert not names & {"utils", "util", "helpers", "common", "misc"}
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.parent.glob("tests/**/test_*.py")), ids=lambda path: path.name)
+def test_only_the_profiles_have_deadlines_and_health_checks(path: Path) -> None:
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    for call in calls:
+        if isinstance(call.func, ast.Name) and call.func.id == "settings":
+            assert not {word.arg for word in call.keywords} & {"deadline", "suppress_health_check"}

@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Callable
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pysquash import Limits, SquashfsWriter, WriterOptions, diff, tar2squashfs
@@ -93,7 +93,6 @@ def test_what_differs_is_named(change: Callable[[SquashfsWriter], None], found: 
     block_sizes=st.tuples(st.sampled_from([4096, 8192, 65536]), st.sampled_from([4096, 8192, 65536])),
     change=st.none() | st.integers(0, 80_000),
 )
-@settings(deadline=None)
 @example(parts=[(False, 9000)], block_sizes=(4096, 8192), change=8999)  # of a hole, the last byte
 def test_content_is_compared_whatever_the_blocks_and_holes(
     parts: list[tuple[bool, int]], block_sizes: tuple[int, int], change: int | None

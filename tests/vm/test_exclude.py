@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pysquash
@@ -178,7 +178,7 @@ def without(tree: Tree, globs: Sequence[str]) -> Tree:
     }
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(
     drawn=layers(),
     globs=st.lists(st.sampled_from(GLOBS), min_size=1, max_size=3),

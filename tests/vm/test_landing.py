@@ -16,7 +16,7 @@ from tests.property.layers import Item, Layers, ModelError, apply_layers, layers
 from tests.snapshot import Tree, extract, need_root, need_tool, reader_tree, run, walk
 
 PATHS = st.lists(st.sampled_from(["a", "b", "c", "lib", "new"]), min_size=1, max_size=4).map("/".join)
-SLOW = settings(deadline=None, max_examples=60, derandomize=True)
+SLOW = settings(max_examples=60, derandomize=True)
 
 
 @pytest.fixture(scope="module", autouse=True)

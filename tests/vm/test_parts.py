@@ -151,7 +151,7 @@ def test_the_kernel_sees_the_same(tmp_path: Path) -> None:
     assert_same(kernel_tree(image, tmp_path), reader_tree(image))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @example(drawn=[[Item("directory", "a/a", 1)], [Item("whiteout", "a/a", 2)]], path="")  # leaves an implied, empty one
 @given(drawn=layers(), path=st.sampled_from(["", "a", "b", "lib", "a/b", "lib/c"]))
 def test_a_part_is_what_the_whole_has_there(drawn: Layers, path: str, tmp_path_factory: pytest.TempPathFactory) -> None:
