@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers
     from pysquash.format.rules import Rule
     from pysquash.fsck.check import check
     from pysquash.fsck.findings import Finding
+    from pysquash.notices import WarningGroup, WarningKind
     from pysquash.options import Limits, WriterOptions
     from pysquash.overrides import Overrides
     from pysquash.parts import Part
@@ -67,6 +68,8 @@ __all__ = [
     "UnsupportedEntryError",
     "UnsupportedImageError",
     "VerificationError",
+    "WarningGroup",
+    "WarningKind",
     "WriterOptions",
     "__version__",
     "build",
@@ -105,6 +108,7 @@ _HOMES = {
     "format.rules": ("Rule",),
     "fsck.check": ("check",),
     "fsck.findings": ("Finding",),
+    "notices": ("WarningGroup", "WarningKind"),
     "options": ("Limits", "WriterOptions"),
     "overrides": ("Overrides",),
     "parts": ("Part",),

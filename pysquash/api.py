@@ -16,13 +16,14 @@ from pysquash.additions import AddedDirectory, make_directories, owned, put_defa
 from pysquash.arguments import checked_files, checked_list, checked_options, checked_progress
 from pysquash.compression.stream import Layer
 from pysquash.errors import OptionTypeError
+from pysquash.notices import Warnings
 from pysquash.opening import OpenedSources
 from pysquash.options import WriterOptions
 from pysquash.overrides import Overrides
 from pysquash.own_files import OwnFiles
 from pysquash.packing import Changes, OpenSource, pack
 from pysquash.parts import Part
-from pysquash.report import Progress, Report, Warnings
+from pysquash.report import Progress, Report
 from pysquash.sources.base import Source
 from pysquash.sources.files import AddedFile, AddedSymlink, Attributes, FilesSource
 from pysquash.sources.named_tar import NamedTar

@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pysquash.errors import LimitError, OptionError
+from pysquash.notices import WarningGroup, Warnings
 from pysquash.options import WriterOptions
 from pysquash.own_files import OwnFiles
 from pysquash.packing import OpenSource
 from pysquash.reader.entries import StoredContent
 from pysquash.reader.image import SquashfsImage
-from pysquash.report import Warnings
 from pysquash.sources.base import Source
 from pysquash.tree.entry import Entry, Kind
 from pysquash.tree.merge import Merge
@@ -49,11 +49,11 @@ class LayerImages(NamedTuple):
 
     Attributes:
         paths: The images, base first: as lowerdir of a mount, overlayfs wants them the other way round.
-        warnings: What was noteworthy, the first thousand word for word.
+        warnings: One group for each kind of warning.
     """
 
     paths: list[Path]
-    warnings: list[str]
+    warnings: tuple[WarningGroup, ...]
 
 
 def pack_layers(
@@ -113,7 +113,7 @@ def pack_layers(
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    return LayerImages([target / name for name in names], warnings.lines)
+    return LayerImages([target / name for name in names], warnings.groups())
 
 
 class _Folder(NamedTuple):

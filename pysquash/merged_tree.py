@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from pysquash.errors import MergeError, SourceError
+from pysquash.notices import Notice, Warn, WarningKind
 from pysquash.options import WriterOptions
 from pysquash.reading import KeptContents, Store
 from pysquash.sources.files import Added, AddedFile, Attributes, added_entry, added_file, image_path
@@ -41,7 +42,7 @@ class MergedTree:
         store: Store,
         verification: Verification,
         options: WriterOptions,
-        warn: Callable[[str], None],
+        warn: Warn,
         kept: KeptContents | None,
     ) -> None:
         """Take what belongs to one image.
@@ -51,7 +52,7 @@ class MergedTree:
             store: Stores a file's content.
             verification: Told of all content.
             options: Every knob there is.
-            warn: Takes one complete line.
+            warn: Takes warnings.
             kept: Has the content of some files, or None.
         """
         self.merge = merge
@@ -71,15 +72,15 @@ class MergedTree:
         """Give what is at a path, symlinks followed to the end, as programs in the image will see it."""
         return follow(self.root, path, limit=self.options.limits.symlink_steps)
 
-    def notice(self, text: str, *, source: str) -> None:
-        """Tell what is noteworthy and no error; with the option strict it is one.
+    def warn(self, kind: WarningKind, text: str, *, source: str = "", path: bytes | None = None) -> None:
+        """Report a warning. With the option strict it is an error.
 
         Raises:
             SourceError: It is one.
         """
         if self.options.strict:
-            raise SourceError(text, source=source)
-        self._warn(f"{source}: {text}")
+            raise SourceError(text, source=source, entry=path)
+        self._warn(Notice(kind, text, source, path))
 
     def content(self, node: Node) -> bytes | None:
         """Give a file's content, if it was kept; None otherwise."""

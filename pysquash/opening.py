@@ -14,11 +14,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pysquash.errors import OptionError, OptionTypeError
+from pysquash.notices import Notice, WarningKind, Warnings
 from pysquash.options import WriterOptions
 from pysquash.own_files import OwnFiles
 from pysquash.parts import Part, PartSource
 from pysquash.reading import OpenSource
-from pysquash.report import Warnings
 from pysquash.sources.base import Source
 from pysquash.sources.oci.registry_access import RegistryAccess
 from pysquash.sources.transport import OpenedSource, open_source
@@ -90,7 +90,7 @@ class OpenedSources:
             text = f"platform {platform} has no effect: none of the sources is a container image"
             if options.strict:
                 raise OptionError(text)
-            self.warnings(text)
+            self.warnings(Notice(WarningKind.OPTION_UNUSED, text))
 
     @property
     def digests_verified(self) -> tuple[str, ...]:

@@ -259,6 +259,15 @@ class WriterOptions:
             checked[b"/".join(part for part in raw.split(b"/") if part not in (b"", b"."))] = priority
         object.__setattr__(self, "sort_priorities", FrozenMapping(checked))
 
+    def wants_xattr(self, name: bytes) -> bool:
+        """Return whether an extended attribute is to be kept, by its full name."""
+        text = name.decode("utf-8", "surrogateescape")
+        return (
+            self.xattrs
+            and (self.xattrs_include is None or re.search(self.xattrs_include, text) is not None)
+            and (self.xattrs_exclude is None or re.search(self.xattrs_exclude, text) is None)
+        )
+
     @property
     def is_sorted(self) -> bool:
         """Whether contents are stored in another order than that in which they are read."""

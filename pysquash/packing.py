@@ -15,11 +15,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
-from pysquash.errors import LimitError, printable
+from pysquash.errors import LimitError
 from pysquash.merged_tree import MergedTree, Step
+from pysquash.notices import WarningKind, Warnings
 from pysquash.options import WriterOptions
 from pysquash.reading import KeptContents, LayerReader, OpenSource
-from pysquash.report import Progress, Report, Warnings
+from pysquash.report import Progress, Report
 from pysquash.sorting import files, setting_aside, store_spooled
 from pysquash.spool import Spool, Spooled
 from pysquash.tree.entry import Kind
@@ -120,8 +121,7 @@ def pack(
             duplicate_files=image.data.dedup.file_count,
             duplicate_bytes=image.data.dedup.size,
             hidden_files=reader.hidden_count - needed_count,
-            warnings=tuple(warnings.lines),
-            warning_count=warnings.count,
+            warnings=warnings.groups(),
             seconds={
                 "read": was_read - started,
                 "write": time.perf_counter() - was_read - (was_verified - was_written),
@@ -149,4 +149,4 @@ def _leave_out(tree: MergedTree, exclude: Patterns) -> None:
     for path, node in stored:
         if id(node.data) not in needed and tree.has_content(node):
             text = "is left out, but a symlink led to it, so that its content is in the image, where nothing leads"
-            tree.notice(text, source=printable(path))
+            tree.warn(WarningKind.EXCLUDED_CONTENT_KEPT, text, path=path)

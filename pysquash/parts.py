@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pysquash.errors import OptionTypeError, SourceError, printable
+from pysquash.notices import Warn
 from pysquash.options import WriterOptions
 from pysquash.reading import LayerReader, OpenSource, Read
-from pysquash.sources.base import Source, Warn
+from pysquash.sources.base import Source
 from pysquash.sources.files import image_path
 from pysquash.spool import Spool, Spooled
 from pysquash.tree.entry import Entry, Kind, Segment

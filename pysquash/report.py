@@ -5,40 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Progress", "Report", "Warnings"]
+from pysquash.notices import WarningGroup
+
+__all__ = ["Progress", "Report"]
 
 Progress = Callable[[str, int, int | None], None]
 """Called with (stage, done, total or None). Stages are "read", in bytes as the sources hold them, and "write", in
 inodes."""
-
-_KEPT_WARNINGS = 1000
-
-
-class Warnings:
-    """Collects warnings, the first thousand word for word and the rest as a number.
-
-    Attributes:
-        lines: Complete lines: what was wrong, where, and what was done about it.
-        count: How many there were.
-    """
-
-    def __init__(self, tell: Callable[[str], None] | None = None) -> None:
-        """Start with none.
-
-        Args:
-            tell: Called with each line at once, or None.
-        """
-        self.lines: list[str] = []
-        self.count = 0
-        self._tell = tell
-
-    def __call__(self, line: str) -> None:
-        """Take one warning."""
-        self.count += 1
-        if len(self.lines) < _KEPT_WARNINGS:
-            self.lines.append(line)
-        if self._tell is not None:
-            self._tell(line)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +28,7 @@ class Report:
         duplicate_files: Files whose whole content was in the image already.
         duplicate_bytes: The sum of their sizes.
         hidden_files: Files that were not stored, because upper layers hide them or the caller leaves them out.
-        warnings: The first thousand, word for word.
-        warning_count: How many there were.
+        warnings: One group for each kind of warning, with a count and the first three examples.
         digests_verified: What was checked against a digest, by name.
         seconds: Wall-clock time by stage: "read" (with compression and merging), "write".
     """
@@ -69,7 +41,6 @@ class Report:
     duplicate_files: int
     duplicate_bytes: int
     hidden_files: int
-    warnings: tuple[str, ...] = ()
-    warning_count: int = 0
+    warnings: tuple[WarningGroup, ...] = ()
     digests_verified: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 from pysquash.arguments import checked_options
 from pysquash.errors import LimitError, OptionError, OptionTypeError
+from pysquash.notices import WarningGroup, Warnings
 from pysquash.options import WriterOptions
 from pysquash.own_files import OwnFiles
-from pysquash.report import Warnings
 from pysquash.sorting import setting_aside, store_spooled
 from pysquash.sources.directory import DirectorySource
 from pysquash.sources.files import Attributes, Content, added_entry, added_file, added_symlink, image_path
@@ -46,7 +46,7 @@ class SquashfsWriter:
 
     Attributes:
         summary: What the image came to, once the context has ended without an exception; None before.
-        warnings: What was noteworthy so far, a line each.
+        warnings: The warnings so far, one group for each kind.
     """
 
     def __init__(self, output: OutputTarget, options: WriterOptions | None = None) -> None:
@@ -80,9 +80,9 @@ class SquashfsWriter:
         self.summary: ImageSummary | None = None
 
     @property
-    def warnings(self) -> list[str]:
+    def warnings(self) -> tuple[WarningGroup, ...]:
         """What was noteworthy so far."""
-        return self._warnings.lines
+        return self._warnings.groups()
 
     def add_file(self, name: _Name, content: Content, **attributes: Unpack[Attributes]) -> None:
         """Add a regular file.

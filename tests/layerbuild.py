@@ -11,6 +11,7 @@ from pysquash.options import DuplicatePolicy, Limits, ParentSymlinkPolicy, White
 from pysquash.tree.entry import Entry, Kind, Xattrs
 from pysquash.tree.merge import Merge
 from pysquash.tree.node import Node
+from tests.noticing import Recorder
 
 __all__ = [
     "Merged",
@@ -118,8 +119,8 @@ def merged(
         source_date_epoch=source_date_epoch,
         limits=limits or Limits(),
     )
-    warnings: list[str] = []
-    merge = Merge(options, warnings.append)
+    warnings = Recorder()
+    merge = Merge(options, warnings)
     for row, layer in enumerate(layers):
         put_layer(merge, layer, source=f"layer {row}", is_base=row == 0)
     return Merged(merge, warnings)

@@ -12,10 +12,11 @@ from pysquash import WriterOptions
 from pysquash.tree.entry import Entry, Kind
 from pysquash.tree.merge import Merge
 from pysquash.writer.inodes import number_inodes
+from tests.noticing import fail
 
 
 def _merged(layers: Sequence[Sequence[Entry]]) -> Merge:
-    merge = Merge(WriterOptions(), pytest.fail)
+    merge = Merge(WriterOptions(), fail)
     for layer in layers:
         merge.begin_layer(source="layer", entries=layer)
         for entry in layer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.micro.trees import COUNT, entries, nothing_smaller
@@ -16,10 +15,11 @@ from pysquash.writer.inodes import InodeWriter, Numbering, number_inodes
 from pysquash.writer.metadata import MetadataWriter
 from pysquash.writer.tables import IdTable
 from pysquash.writer.xattrs import XattrWriter
+from tests.noticing import fail
 
 
 def _tree() -> Node:
-    merge = Merge(WriterOptions(), pytest.fail)
+    merge = Merge(WriterOptions(), fail)
     merge.begin_layer(source="layer")
     for entry in entries():
         merge.put(entry)

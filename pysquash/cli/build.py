@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from pysquash.cli.console import (
     warn,
 )
 from pysquash.cli.image_options import SectionedCommand, image_options, writer_values
+from pysquash.notices import WarningGroup
 from pysquash.options import WriterOptions
 from pysquash.report import Report
 from pysquash.sources.files import AddedFile, AddedSymlink
@@ -254,10 +256,7 @@ def build(
             progress=progress,
         )
     if not quiet:
-        for line in report.warnings:
-            warn(line)
-        if report.warning_count > len(report.warnings):
-            warn(f"and {report.warning_count - len(report.warnings)} more")
+        _print_warnings(report.warnings)
         tell(_summary(report, output))
     if as_json:
         import json
@@ -265,9 +264,14 @@ def build(
         click.echo(json.dumps(dataclasses.asdict(report)))
 
 
+def _print_warnings(groups: Iterable[WarningGroup]) -> None:
+    for group in groups:
+        for line in group.lines():
+            warn(line)
+
+
 def _tell_layers(images: LayerImages) -> None:
-    for line in images.warnings:
-        warn(line)
+    _print_warnings(images.warnings)
     paths = images.paths
     total = size_text(sum(path.stat().st_size for path in paths))
     lower = ":".join(path.stem for path in reversed(paths))

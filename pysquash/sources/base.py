@@ -5,16 +5,13 @@ Not here: which entries survive (tree/merge), and where their bytes go (writer/d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 from pysquash.options import DuplicatePolicy
 from pysquash.tree.entry import Entry
 
-__all__ = ["Source", "Warn"]
-
-Warn = Callable[[str], None]
-"""Takes one complete line: what was wrong, where, and what was done about it."""
+__all__ = ["Source"]
 
 
 class Source(Protocol):

@@ -20,9 +20,9 @@ from typing import Protocol
 
 from pysquash.errors import LimitError, SourceError, UnsupportedEntryError, printable
 from pysquash.format.constants import XATTR_PREFIXES
+from pysquash.notices import Notice, Warn, WarningKind
 from pysquash.options import WriterOptions
 from pysquash.own_files import OwnFiles
-from pysquash.sources.base import Warn
 from pysquash.sources.path_limits import check_path_limits
 from pysquash.tree.entry import HIGHEST_MTIME, Entry, Kind, Segment, Xattrs
 
@@ -235,7 +235,7 @@ class DirectorySource:
         status = os.stat(target, dir_fd=folder.descriptor, follow_symlinks=False)
         if self._own_files.holds(status):
             if self._own_files.name(status) is not None:
-                self._notice(path, "is the output, and is left out")
+                self._notice(path, WarningKind.OUTPUT_SKIPPED, "is the output, and is left out")
             return None
         selection = self._selection
         if selection is not None and not selection.takes(path, status):
@@ -337,7 +337,9 @@ class DirectorySource:
         before, after = self._status, os.fstat(self._file)
         self._close_file()
         if before is not None and (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-            self._notice(self._entry.path, "changed while it was read; what was read is stored")
+            self._notice(
+                self._entry.path, WarningKind.FILE_CHANGED, "changed while it was read; what was read is stored"
+            )
 
     def _close_file(self) -> None:
         if self._file is not None:
@@ -351,7 +353,8 @@ class DirectorySource:
         if 0 <= seconds <= HIGHEST_MTIME:
             return seconds
         kept = max(0, min(seconds, HIGHEST_MTIME))
-        self._notice(path, f"mtime {seconds} is outside 0 to {HIGHEST_MTIME}; {kept} is stored")
+        text = f"modification time {seconds} is outside 0 to {HIGHEST_MTIME}; {kept} is stored"
+        self._notice(path, WarningKind.TIME_CLAMPED, text)
         return kept
 
     def _device(self, path: bytes, status: os.stat_result) -> tuple[int, int]:
@@ -382,16 +385,18 @@ class DirectorySource:
         for text in names:
             raw = os.fsencode(text)
             if not raw.startswith(XATTR_PREFIXES):
-                self._notice(path, f"xattr {printable(raw)} cannot be stored and is dropped")
+                if self._options.wants_xattr(raw):
+                    notice = f"xattr {printable(raw)} cannot be stored and is dropped"
+                    self._notice(path, WarningKind.XATTR_DROPPED, notice)
                 continue
             with contextlib.suppress(FileNotFoundError):  # taken away since it was listed
                 found.append((raw, os.getxattr(place, text, follow_symlinks=False)))
         return tuple(found)
 
-    def _notice(self, path: bytes, text: str) -> None:
+    def _notice(self, path: bytes, kind: WarningKind, text: str) -> None:
         if self._options.strict:
             raise SourceError(text, source=self.name, entry=path)
-        self._warn(f"{self.name}: {printable(path)}: {text}")
+        self._warn(Notice(kind, text, self.name, path))
 
 
 def _named(error: OSError, path: bytes) -> OSError:

@@ -11,10 +11,10 @@ import os
 from collections.abc import Iterator
 
 from pysquash.errors import ImageError, SourceError
+from pysquash.notices import Warn
 from pysquash.options import WriterOptions
 from pysquash.reader.entries import StoredContent, image_entries
 from pysquash.reader.image import SquashfsImage
-from pysquash.sources.base import Warn
 from pysquash.sources.path_limits import check_path_limits
 from pysquash.tree.entry import Entry, Kind
 

@@ -16,8 +16,8 @@ from typing import NoReturn
 from pysquash.compression.stream import Layer, LayerStream, StreamChecks
 from pysquash.errors import LimitError, SourceError, UnsupportedEntryError, printable
 from pysquash.format.constants import XATTR_PREFIXES
+from pysquash.notices import Notice, Warn, WarningKind
 from pysquash.options import DuplicatePolicy, WriterOptions
-from pysquash.sources.base import Warn
 from pysquash.sources.path_limits import check_path_limits
 from pysquash.sources.pax import parse_records, pax_number, pax_seconds, pax_xattrs
 from pysquash.sources.sparse import SPARSE_KEYS, checked_segments, old_gnu_map, pax_map, text_map
@@ -309,7 +309,7 @@ class TarSource(ChunkBuffer):
         # "applied per POSIX, never path, linkpath or size", which would make all entries one
         for key, value in parse_records(data):
             if key in _NOT_FROM_GLOBAL:
-                self._notice(f"global pax header: {key.decode('ascii')} is ignored")
+                self._notice(WarningKind.PAX_KEYWORD_IGNORED, f"global pax header: {key.decode('ascii')} is ignored")
             elif value:
                 self._global_records[key] = value
             else:
@@ -411,28 +411,31 @@ class TarSource(ChunkBuffer):
 
     def _clamped(self, seconds: int) -> int:
         kept = max(0, min(seconds, HIGHEST_MTIME))
-        self._notice(f"mtime {seconds} is outside 0 to {HIGHEST_MTIME}; {kept} is stored")
+        text = f"modification time {seconds} is outside 0 to {HIGHEST_MTIME}; {kept} is stored"
+        self._notice(WarningKind.TIME_CLAMPED, text)
         return kept
 
     def _xattrs(self, records: dict[bytes, bytes], *, is_for_users: bool) -> Xattrs:
         """Keep the attributes that SquashFS can hold and Linux can serve: users' are of files and directories only."""
-        kept = []
+        kept, limit = [], self._limits.xattr_value_size
         for name, value in pax_xattrs(records):
             space, dot, suffix = name.partition(b".")
             if space + dot not in XATTR_PREFIXES or not suffix or len(name) > 255 or b"\0" in name:
-                self._notice(f"xattr {printable(name)[:300]} cannot be stored and is dropped")
+                self._drop_xattr(name, "cannot be stored")
             elif space == b"user" and not is_for_users:
-                self._notice(f"xattr {printable(name)[:300]} is on what is no file or directory and is dropped")
-            elif len(value) > self._limits.xattr_value_size:
-                self._notice(
-                    f"xattr {printable(name)} of {len(value)} bytes is dropped, "
-                    f"the limit is {self._limits.xattr_value_size}"
-                )
+                self._drop_xattr(name, "is on something other than a file or directory")
+            elif len(value) > limit:
+                self._drop_xattr(name, f"has {len(value)} bytes, the limit is {limit}")
             else:
                 kept.append((name, value))
-        if any(key.startswith(b"SCHILY.acl.") for key in records):
-            self._notice("POSIX ACLs cannot be stored and are dropped")
+        has_acl = any(key.startswith(b"SCHILY.acl.") for key in records)
+        if has_acl and self._options.wants_xattr(b"system.posix_acl_access"):
+            self._notice(WarningKind.ACL_DROPPED, "POSIX ACLs cannot be stored and are dropped")
         return tuple(kept)
+
+    def _drop_xattr(self, name: bytes, why: str) -> None:
+        if self._options.wants_xattr(name):
+            self._notice(WarningKind.XATTR_DROPPED, f"xattr {printable(name)[:300]} {why} and is dropped")
 
     def _skip_unknown(self, entry_type: int) -> None:
         """Pass over an entry of a type that is no file system object, or not of this archive."""
@@ -445,7 +448,7 @@ class TarSource(ChunkBuffer):
                 entry=self._entry_name,
                 offset=self._entry_start,
             )
-        self._notice(f"type {chr(entry_type)!r} is unknown; the entry is skipped")
+        self._notice(WarningKind.ENTRY_SKIPPED, f"type {chr(entry_type)!r} is unknown; the entry is skipped")
 
     # --- the end ---------------------------------------------------------------------------------------------------
 
@@ -485,14 +488,13 @@ class TarSource(ChunkBuffer):
     def _notice_end(self, text: str) -> None:
         self._entry_name = None
         self._entry_start = self._start + self._position
-        self._notice(text)
+        self._notice(WarningKind.END_OF_ARCHIVE, text)
 
-    def _notice(self, text: str) -> None:
+    def _notice(self, kind: WarningKind, text: str) -> None:
         """Warn of something about the entry being parsed, or fail with it where the caller is strict."""
         if self._options.strict:
             self._fail(text)
-        name = "" if self._entry_name is None else f"{printable(self._entry_name)}: "
-        self._warn(f"{self.name}: {name}at byte {self._entry_start}: {text}")
+        self._warn(Notice(kind, text, self.name, self._entry_name, self._entry_start))
 
     def _fail(self, text: str) -> NoReturn:
         raise SourceError(text, source=self.name, entry=self._entry_name, offset=self._entry_start)

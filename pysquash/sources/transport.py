@@ -17,9 +17,10 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from pysquash.errors import SourceError
+from pysquash.notices import Warn
 from pysquash.options import WriterOptions
 from pysquash.own_files import OwnFiles
-from pysquash.sources.base import Source, Warn
+from pysquash.sources.base import Source
 from pysquash.sources.named_tar import NamedTar
 from pysquash.sources.oci import TRANSPORTS
 from pysquash.sources.oci.registry_access import RegistryAccess

@@ -17,10 +17,10 @@ from typing import NamedTuple
 from pysquash.errors import ImageError, NotSquashfsError, OptionError
 from pysquash.format.constants import SuperblockFlag
 from pysquash.merged_tree import MergedTree
+from pysquash.notices import Warnings
 from pysquash.options import WriterOptions
 from pysquash.reader.image import SquashfsImage
 from pysquash.reading import OpenSource
-from pysquash.report import Warnings
 from pysquash.sources.squashfs import SquashfsSource
 from pysquash.tree.entry import Entry, Kind
 from pysquash.writer.xattrs import keep_xattrs

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from pysquash.errors import OptionError, SourceError, printable
+from pysquash.notices import Notice, Warn, WarningKind
 from pysquash.options import WriterOptions
 from pysquash.own_files import OwnFiles
-from pysquash.sources.base import Warn
 from pysquash.sources.directory import DirectorySource, Folder, Selection
 from pysquash.squashfs_tools.excludes import Excludes
 from pysquash.squashfs_tools.priorities import Priorities
@@ -161,7 +161,7 @@ class HostSource(DirectorySource):
 
 
 def named_places(
-    sources: Sequence[str], *, keeps_directory: bool, taken: Collection[bytes] = (), tell: Callable[[str], None]
+    sources: Sequence[str], *, keeps_directory: bool, taken: Collection[bytes] = (), warn: Warn
 ) -> tuple[list[Place], bytes | None]:
     """Tell where sources go: a single directory is the root, of all others each has its name in it.
 
@@ -169,7 +169,7 @@ def named_places(
         sources: As they were given.
         keeps_directory: Whether a single directory is in the root as well.
         taken: Names that are in the root already.
-        tell: Told of each name that becomes another one.
+        warn: Takes a warning for each name that becomes another one.
 
     Returns:
         The places, and the directory that the root is like, or None.
@@ -193,7 +193,8 @@ def named_places(
             number += 1
             image_name = wanted + b"_%d" % number
         if number:
-            tell(f"{printable(wanted)} is in the root already, and becomes {printable(image_name)}")
+            text = f"{printable(wanted)} is in the root already, and becomes {printable(image_name)}"
+            warn(Notice(WarningKind.NAME_CHANGED, text))
         used.add(image_name)
         places.append(Place(folder, name, image_name))
     return places, root

@@ -11,11 +11,12 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from pysquash.errors import OptionError
+from pysquash.notices import Notice, Warn, WarningKind
 from pysquash.options import WriterOptions
 from pysquash.own_files import OwnFiles
 from pysquash.reading import OpenSource
@@ -28,8 +29,6 @@ from pysquash.squashfs_tools.pseudo_steps import PseudoFiles
 from pysquash.squashfs_tools.tar_source import CheckedTarSource
 
 __all__ = ["Inputs", "is_tar", "read_inputs", "read_pseudo_files"]
-
-Tell = Callable[[str], None]
 
 
 @dataclass
@@ -51,14 +50,14 @@ def is_tar(call: Invocation) -> bool:
 
 
 def read_inputs(
-    call: Invocation, options: WriterOptions, tell: Tell, own_files: OwnFiles, taken: Collection[bytes] = ()
+    call: Invocation, options: WriterOptions, warn: Warn, own_files: OwnFiles, taken: Collection[bytes] = ()
 ) -> Inputs:
     """Look at a program's sources.
 
     Args:
         call: The command line.
         options: For the sources.
-        tell: Takes what is noteworthy and no error.
+        warn: Takes warnings.
         own_files: What is being written, and so is left out.
         taken: Names that are in the root already.
 
@@ -71,7 +70,7 @@ def read_inputs(
             raise OptionError("-sort is for directories: a tar's content is stored as it comes")
         if call.sources not in ([], ["-"]):
             raise OptionError("with -tar the only source is -, and the tar comes from standard input")
-        return Inputs([partial(_tar, call, _excludes(call, [], tell), options, tell)])
+        return Inputs([partial(_tar, call, _excludes(call, [], warn), options, warn)])
     by_name = call.has("-cpiostyle") or call.has("-cpiostyle0")
     if call.sources == ["-"]:
         if not by_name:
@@ -88,10 +87,10 @@ def read_inputs(
         if call.has("-no-strip"):
             places, root = stripped_places(sources)
         else:
-            places, root = named_places(sources, keeps_directory=call.has("-keep-as-directory"), taken=taken, tell=tell)
+            places, root = named_places(sources, keeps_directory=call.has("-keep-as-directory"), taken=taken, warn=warn)
     stays_on_devices = call.has("-one-file-system") or call.has("-one-file-system-x")
     selection = HostSelection(
-        _excludes(call, sources, tell),
+        _excludes(call, sources, warn),
         max_depth=0 if by_name else call.given.get("-max-depth"),
         devices={os.stat(source).st_dev for source in sources} if stays_on_devices else (),
         keeps_mounts=not call.has("-one-file-system-x"),
@@ -100,16 +99,16 @@ def read_inputs(
         HostSource,
         places,
         root=root,
-        priorities=read_priorities(call.given["-sort"], sources, tell) if call.has("-sort") else None,
+        priorities=read_priorities(call.given["-sort"], sources, warn) if call.has("-sort") else None,
         selection=selection,
         own_files=own_files,
         options=options,
-        warn=tell,
+        warn=warn,
     )
     return Inputs([open_host], places)
 
 
-def read_pseudo_files(call: Invocation, places: Sequence[Place], tell: Tell) -> PseudoFiles | None:
+def read_pseudo_files(call: Invocation, places: Sequence[Place], warn: Warn) -> PseudoFiles | None:
     """Gather the definitions of pseudo files; None where there are none.
 
     Raises:
@@ -129,10 +128,10 @@ def read_pseudo_files(call: Invocation, places: Sequence[Place], tell: Tell) -> 
     is_alone = call.sources == ["-"] and not any(call.has(name) for name in ("-tar", "-cpiostyle", "-cpiostyle0"))
     if is_alone and default is None and not any(not each.path and each.type == "d" for each in definitions):
         raise OptionError("without sources the root must be defined, as in -p '/ d 755 0 0', or -pd be given")
-    return PseudoFiles(definitions, default_directory=default, places=places, tell=tell)
+    return PseudoFiles(definitions, default_directory=default, places=places, warn=warn)
 
 
-def _tar(call: Invocation, excludes: Excludes, options: WriterOptions, tell: Tell) -> CheckedTarSource:
+def _tar(call: Invocation, excludes: Excludes, options: WriterOptions, warn: Warn) -> CheckedTarSource:
     # Unbuffered: a reading thread must not hold a lock that the interpreter wants at its exit.
     return CheckedTarSource(
         partial(io.FileIO, sys.stdin.fileno(), closefd=False),
@@ -140,11 +139,11 @@ def _tar(call: Invocation, excludes: Excludes, options: WriterOptions, tell: Tel
         excludes=excludes,
         looks_names_up=not call.has("-numeric-owner"),
         options=options,
-        warn=tell,
+        warn=warn,
     )
 
 
-def _excludes(call: Invocation, sources: Sequence[str], tell: Tell) -> Excludes:
+def _excludes(call: Invocation, sources: Sequence[str], warn: Warn) -> Excludes:
     """Gather what is left out. Plain names are inodes of this machine also where the input is a tar, which has none."""
     texts = [*call.excludes, *(line for path in call.given.get("-ef", []) for line in _lines(path))]
     if call.has("-regex") or call.has("-wildcards") or call.tool == "sqfstar":
@@ -153,7 +152,7 @@ def _excludes(call: Invocation, sources: Sequence[str], tell: Tell) -> Excludes:
         return Excludes()
     inodes, missing = inodes_named(texts, [source for source in sources if os.path.isdir(source)])
     for name in missing:
-        tell(f"{name} is to be left out, and is not there")
+        warn(Notice(WarningKind.OPTION_UNUSED, f"-e: {name} not found"))
     return Excludes(inodes=inodes)
 
 

@@ -9,8 +9,9 @@ Not here: the lines of a sort file (pysquash/sort_file), going through directori
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from pysquash.notices import Notice, Warn, WarningKind
 from pysquash.sort_file import read_sort_lines
 
 __all__ = ["Priorities", "read_priorities"]
@@ -39,13 +40,13 @@ class Priorities:
         return self._by_path.get(path.rpartition(b"/")[0], 0) if own is None else own
 
 
-def read_priorities(path: str, sources: Sequence[str], tell: Callable[[str], None]) -> Priorities:
+def read_priorities(path: str, sources: Sequence[str], warn: Warn) -> Priorities:
     """Read a sort file.
 
     Args:
         path: Where it is.
         sources: Directories in which a relative name is looked for.
-        tell: Told of names that are not there.
+        warn: Takes a warning for each name that does not exist.
 
     Raises:
         OptionError: A line is none.
@@ -64,5 +65,5 @@ def read_priorities(path: str, sources: Sequence[str], tell: Callable[[str], Non
             by_inode[status.st_dev, status.st_ino] = priority
             found = True
         if not found:
-            tell(f"{name} is to be sorted, and is not there")
+            warn(Notice(WarningKind.OPTION_UNUSED, f"-sort: {name} not found"))
     return Priorities(by_inode)

@@ -13,12 +13,13 @@ import io
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from typing import BinaryIO
 
 from pysquash.errors import LimitError, MergeError, SourceError, printable
 from pysquash.merged_tree import MergedTree
+from pysquash.notices import Notice, Warn, WarningKind
 from pysquash.options import Limits
 from pysquash.sources.files import Added, image_path
 from pysquash.squashfs_tools.excludes import Excludes
@@ -51,7 +52,7 @@ class PseudoFiles:
         *,
         default_directory: Definition | None,
         places: Sequence[Place],
-        tell: Callable[[str], None],
+        warn: Warn,
     ) -> None:
         """Take definitions.
 
@@ -59,13 +60,13 @@ class PseudoFiles:
             definitions: In any order.
             default_directory: What directories are that are needed and nobody defines, or None.
             places: What of this machine is in the image.
-            tell: Takes what is noteworthy.
+            warn: Takes warnings.
         """
-        counted = sorted(_first_of_each(definitions, tell), key=lambda one: one.path.count(b"/") + bool(one.path))
+        counted = sorted(_first_of_each(definitions, warn), key=lambda one: one.path.count(b"/") + bool(one.path))
         self._definitions = [each for phase in _PHASES for each in counted if each.type in phase]
         self._default = default_directory
         self._places = places
-        self._tell = tell
+        self._warn = warn
         self._owned: list[tuple[Node, int, int]] = []
         self._taken_nodes: dict[tuple[int, int], Node] = {}
 
@@ -226,7 +227,7 @@ class PseudoFiles:
             root=None,
             selection=HostSelection(Excludes(), max_depth=0),
             options=tree.options,
-            warn=self._tell,
+            warn=self._warn,
         )
         with closing(source):
             for entry in source:
@@ -240,10 +241,10 @@ class PseudoFiles:
         return None
 
     def _ignore(self, definition: Definition, why: str) -> None:
-        self._tell(f"pseudo file {printable(definition.path)}: is ignored: {why}")
+        self._warn(Notice(WarningKind.OPTION_UNUSED, f"pseudo file {printable(definition.path)}: is ignored: {why}"))
 
 
-def _first_of_each(definitions: Sequence[Definition], tell: Callable[[str], None]) -> list[Definition]:
+def _first_of_each(definitions: Sequence[Definition], warn: Warn) -> list[Definition]:
     """Take the first definition of each name, and all attributes."""
     seen: set[bytes] = set()
     found = []
@@ -251,7 +252,8 @@ def _first_of_each(definitions: Sequence[Definition], tell: Callable[[str], None
         if each.type == "x":
             found.append(each)
         elif each.path in seen:
-            tell(f"pseudo file {printable(each.path)}: is ignored: it is defined already")
+            text = f"pseudo file {printable(each.path)}: is ignored: it is defined already"
+            warn(Notice(WarningKind.OPTION_UNUSED, text))
         else:
             seen.add(each.path)
             found.append(each)

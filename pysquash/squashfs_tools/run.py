@@ -13,9 +13,10 @@ from functools import partial
 
 from pysquash.errors import OptionError
 from pysquash.merged_tree import MergedTree, Step
+from pysquash.notices import Warnings
 from pysquash.own_files import OwnFiles
 from pysquash.packing import Changes, pack
-from pysquash.report import Progress, Warnings
+from pysquash.report import Progress
 from pysquash.squashfs_tools.appending import leave_out_xattrs, read_existing
 from pysquash.squashfs_tools.command_line import Invocation
 from pysquash.squashfs_tools.destination import is_block_device, opened_destination

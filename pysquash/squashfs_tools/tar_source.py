@@ -16,8 +16,8 @@ from typing import NoReturn
 
 from pysquash.compression.stream import Layer
 from pysquash.errors import SourceError, printable
+from pysquash.notices import Notice, Warn, WarningKind
 from pysquash.options import WriterOptions
-from pysquash.sources.base import Warn
 from pysquash.sources.tar import TarSource
 from pysquash.squashfs_tools.excludes import Excludes
 from pysquash.squashfs_tools.values import host_number
@@ -85,7 +85,11 @@ class CheckedTarSource(TarSource):
         for entry in super().__iter__():
             path = entry.path
             if not path:
-                self._tell(entry, "an entry for the root is passed over; see -root-mode, -root-uid and -root-gid")
+                self._report(
+                    entry,
+                    WarningKind.ENTRY_SKIPPED,
+                    "an entry for the root is skipped; see -root-mode, -root-uid and -root-gid",
+                )
                 continue
             if excludes is not None and excludes.leaves_out(path):
                 continue
@@ -96,7 +100,11 @@ class CheckedTarSource(TarSource):
             before = seen.get(path)
             if before is None:
                 if entry.kind is Kind.HARD_LINK and seen.get(entry.target, _OTHER) != _OTHER:
-                    self._tell(entry, f"a hard link to the directory {printable(entry.target)} is dropped")
+                    self._report(
+                        entry,
+                        WarningKind.LINK_DROPPED,
+                        f"a hard link to the directory {printable(entry.target)} is dropped",
+                    )
                     continue
                 seen[path] = _EMPTY if is_directory else _OTHER
             elif before >= _FULL and not is_directory:
@@ -104,7 +112,9 @@ class CheckedTarSource(TarSource):
             elif before == _IMPLIED:
                 seen[path] = _FULL
             else:
-                self._tell(entry, "is in the archive already; the first one stands")
+                self._report(
+                    entry, WarningKind.DUPLICATE_NAME, "more than one entry has this name; the first entry wins"
+                )
                 continue
             yield entry
         if not self.unpacked_size:  # whatever was to write it has failed
@@ -132,7 +142,7 @@ class CheckedTarSource(TarSource):
     def _end(self, entry: Entry, text: str) -> NoReturn:
         raise SourceError(text, source=self.name, entry=entry.path, offset=entry.offset)
 
-    def _tell(self, entry: Entry, text: str) -> None:
+    def _report(self, entry: Entry, kind: WarningKind, text: str) -> None:
         if self._options.strict:
             raise SourceError(text, source=self.name, entry=entry.path, offset=entry.offset)
-        self._warn(f"{self.name}: {printable(entry.path)}: {text}")
+        self._warn(Notice(kind, text, self.name, entry.path))

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pysquash.errors import MergeError, printable
+from pysquash.notices import Notice, Warn, WarningKind
 from pysquash.options import DuplicatePolicy, WriterOptions
 from pysquash.tree.entry import Entry, Kind
 from pysquash.tree.node import Node
@@ -36,13 +37,13 @@ class Merge:
         root: The root directory, implied until an entry describes it.
     """
 
-    def __init__(self, options: WriterOptions, warn: Callable[[str], None]) -> None:
+    def __init__(self, options: WriterOptions, warn: Warn) -> None:
         """Start with an empty root.
 
         Args:
             options: whiteouts, duplicates, parent_symlinks, lenient, strict, source_date_epoch and limits are kept
                 here.
-            warn: Takes one complete line.
+            warn: Takes warnings.
         """
         self._options = options
         self._applies_whiteouts = options.whiteouts == "apply"
@@ -245,25 +246,26 @@ class Merge:
             text, policy = "one layer makes it a directory and something else", "last"
         if self._duplicates == "error" or self._options.strict:
             self._paths.fail(entry, text)
-        self._tell(entry, f"{text}; the {policy} one stands")
+        self._report(entry, WarningKind.DUPLICATE_NAME, f"{text}; the {policy} entry wins")
         return policy == "last"
 
     def _warn_of_overlay(self, entry: Entry) -> None:
         """Say that an overlay's own way of hiding things is kept as it is: in a layer that is a mistake."""
         if entry.device == _OVERLAY_WHITEOUT_DEVICE and entry.kind is Kind.CHARACTER_DEVICE:
-            self._tell_or_fail(entry, "the character device 0:0 is kept, and hides its name where it is in an overlay")
+            self._report_or_fail(entry, "the character device 0:0 is kept, and is a whiteout in an overlay")
         for name, _ in entry.xattrs:
             if name.startswith(_OVERLAY_XATTR_PREFIX):
-                self._tell_or_fail(entry, f"the attribute {printable(name)} is kept, and tells an overlay what to hide")
+                self._report_or_fail(
+                    entry, f"the attribute {printable(name)} is kept, and marks hidden names in an overlay"
+                )
 
-    def _tell_or_fail(self, entry: Entry, text: str) -> None:
+    def _report_or_fail(self, entry: Entry, text: str) -> None:
         if self._options.strict:
             self._paths.fail(entry, text)
-        self._tell(entry, text)
+        self._report(entry, WarningKind.OVERLAY_MARKER, text)
 
-    def _tell(self, entry: Entry, text: str) -> None:
-        where = f"{self._paths.source}: " if self._paths.source else ""
-        self._warn(f"{where}{printable(entry.path)}: {text}")
+    def _report(self, entry: Entry, kind: WarningKind, text: str) -> None:
+        self._warn(Notice(kind, text, self._paths.source, entry.path))
 
     # --- hard links ------------------------------------------------------------------------------------------------
 
@@ -300,7 +302,7 @@ class Merge:
             text = f"a hard link to {printable(link.entry.target)}, which does not exist"
             if not self._options.lenient:
                 self._paths.fail(link.entry, text)
-            self._tell(link.entry, f"{text}; it is dropped")
+            self._report(link.entry, WarningKind.LINK_DROPPED, f"{text}; the link is dropped")
         elif link.node.children is not None:
             self._fail_at_directory(link.entry)
         children = link.parent.names

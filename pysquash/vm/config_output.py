@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pysquash.errors import OptionError
 from pysquash.merged_tree import MergedTree, Step
+from pysquash.notices import WarningKind
 from pysquash.sources.files import Attributes
 from pysquash.vm.formats import FORMATS, ConfigFormat
 from pysquash.vm.image_config import ImageConfig, run_config
@@ -65,10 +66,11 @@ def write_config(wanted: ConfigOutput, image: ImageConfig, output: Output | None
     def step(tree: MergedTree) -> None:
         config = run_config(image, tree)
         if wanted.format == "oci" and not image.entrypoint and not image.cmd:
-            tree.notice("names no command; /bin/sh is what config.json says", source=image.source)
+            text = "the image has neither entrypoint nor cmd; config.json runs /bin/sh"
+            tree.warn(WarningKind.CONFIG_INCOMPLETE, text, source=image.source)
         if wanted.format == "thi" and not config.user.name:
             text = f"etc/passwd has no name for user {config.user.uid}, and thi needs one"
-            tree.notice(text, source=image.source)
+            tree.warn(WarningKind.CONFIG_INCOMPLETE, text, source=image.source)
         content = FORMATS[wanted.format](config)
         if output is not None:
             output.write(content)

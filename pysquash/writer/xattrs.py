@@ -9,7 +9,6 @@ Not here: which attributes of a source an image can have (sources).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 
 from pysquash.errors import InputError, printable
@@ -101,15 +100,10 @@ def keep_xattrs(root: Node, options: WriterOptions, always: Collection[bytes] = 
         options: Which are wanted.
         always: Names that are kept whatever the options say.
     """
-    include, exclude = options.xattrs_include, options.xattrs_exclude
-    if options.xattrs and include is None and exclude is None:
+    if options.xattrs and options.xattrs_include is None and options.xattrs_exclude is None:
         return
-    included, excluded = re.compile(include or ""), re.compile(exclude or "(?!)")
-
-    def is_wanted(name: bytes) -> bool:
-        text = name.decode("utf-8", "surrogateescape")
-        return options.xattrs and included.search(text) is not None and excluded.search(text) is None
-
     for node in root.walk():
         if node.xattrs:
-            node.xattrs = tuple((name, value) for name, value in node.xattrs if name in always or is_wanted(name))
+            node.xattrs = tuple(
+                (name, value) for name, value in node.xattrs if name in always or options.wants_xattr(name)
+            )

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from pysquash import InputError, OptionError, SquashfsImage, WriterOptions, check
 from pysquash.layering import OverlayXattrs, pack_layers
+from pysquash.notices import Warnings
 from pysquash.packing import OpenSource, pack
-from pysquash.report import Warnings
 from pysquash.sources.tar import TarSource
 from pysquash.tree.entry import Kind
 from pysquash.writer.output import Output

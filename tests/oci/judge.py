@@ -13,6 +13,7 @@ import pytest
 
 import pysquash
 from pysquash import Report, SquashfsImage, WriterOptions
+from tests.noticing import texts
 from tests.oci.builder import Image, Layer, layout, new_archive, old_archive, to_directory, to_tar
 from tests.snapshot import Tree, assert_same, kernel_tree, reader_tree
 
@@ -39,7 +40,7 @@ class Built:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        return self.report.warnings
+        return tuple(texts(self.report.warnings))
 
 
 def sources(image: Image, folder: Path) -> dict[str, str]:

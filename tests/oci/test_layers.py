@@ -287,7 +287,7 @@ def test_last_of_one_name_in_a_layer_stands_with_a_warning(tmp_path: Path) -> No
     assert built.names == {"a": "2", "d": "directory"}
     assert built.tree[b"d"].mode == 0o755
     assert [line.rpartition(": ")[2] for line in built.warnings] == [
-        "more than one entry has this name; the last one stands"
+        "more than one entry has this name; the last entry wins"
     ] * 2
 
 

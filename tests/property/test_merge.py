@@ -15,6 +15,7 @@ from pysquash.tree.merge import Merge
 from pysquash.tree.node import Node
 from pysquash.tree.visibility import Visibility
 from tests.layerbuild import Merged, put_layer
+from tests.noticing import Recorder
 from tests.property.layers import Inode, Item, Layers, ModelError, apply_layers, entry_of, layers, random_layers
 
 OPTIONS = st.builds(
@@ -39,8 +40,8 @@ def options(duplicates: DuplicatePolicy = "last") -> WriterOptions:
 
 
 def merged(drawn: Layers, options: WriterOptions) -> Merged:
-    warnings: list[str] = []
-    merge = Merge(options, warnings.append)
+    warnings = Recorder()
+    merge = Merge(options, warnings)
     for row, layer in enumerate(drawn):
         put_layer(merge, [entry_of(item) for item in layer], source=f"layer {row}", is_base=row == 0)
     return Merged(merge, warnings)

@@ -12,13 +12,14 @@ from pysquash.tree.entry import Kind
 from pysquash.tree.merge import Merge
 from pysquash.tree.visibility import Visibility
 from tests.layerbuild import Merged, put_layer
+from tests.noticing import Recorder
 from tests.property.layers import Item, Layers, entry_of
 from tests.property.snapshots import History, Snapshot, histories
 
 
 def merged(layers: Layers, duplicates: DuplicatePolicy) -> Merged:
-    warnings: list[str] = []
-    merge = Merge(WriterOptions(duplicates=duplicates), warnings.append)
+    warnings = Recorder()
+    merge = Merge(WriterOptions(duplicates=duplicates), warnings)
     for row, layer in enumerate(layers):
         put_layer(merge, [entry_of(item) for item in layer], source=f"layer {row}", is_base=row == 0)
     return Merged(merge, warnings)

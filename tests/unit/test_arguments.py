@@ -11,6 +11,7 @@ import pytest
 
 import pysquash
 from pysquash import OptionError, OptionTypeError
+from tests.noticing import texts
 from tests.tarbuild import END
 
 CASES: dict[str, tuple[Callable[[Any], object], str]] = {
@@ -79,6 +80,6 @@ def test_a_platform_that_nothing_is_for_is_said(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="platform must be os/arch"):
         pysquash.build([str(tar)], tmp_path / "out", platform="foo")
     report = pysquash.build([str(tar)], tmp_path / "out", platform="linux/arm64")
-    assert report.warnings == ("platform linux/arm64 has no effect: none of the sources is a container image",)
+    assert texts(report.warnings) == ["platform linux/arm64 has no effect: none of the sources is a container image"]
     with pytest.raises(OptionError, match="has no effect"):
         pysquash.build([str(tar)], tmp_path / "x", platform="linux/arm64", options=pysquash.WriterOptions(strict=True))

@@ -14,14 +14,15 @@ from pysquash.options import Limits
 from pysquash.sources import directory as directory_module
 from pysquash.sources.directory import DirectorySource
 from pysquash.tree.entry import Entry, Kind
+from tests.noticing import Recorder
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="holes and xattrs are read on Linux")
 
 
 def read(path: Path, **options: object) -> tuple[list[Entry], dict[bytes, bytes], list[str]]:
-    warnings: list[str] = []
-    source = DirectorySource(path, name="d", options=WriterOptions(**options), warn=warnings.append)  # type: ignore[arg-type]
+    warnings = Recorder()
+    source = DirectorySource(path, name="d", options=WriterOptions(**options), warn=warnings)  # type: ignore[arg-type]
     entries, contents = [], {}
     for entry in source:
         entries.append(entry)
@@ -133,8 +134,8 @@ def test_a_file_that_is_replaced_is_an_error(tree: Path, monkeypatch: pytest.Mon
 
 
 def test_a_file_that_changes_while_it_is_read(tree: Path) -> None:
-    warnings: list[str] = []
-    source = DirectorySource(tree, name="d", options=WriterOptions(), warn=warnings.append)
+    warnings = Recorder()
+    source = DirectorySource(tree, name="d", options=WriterOptions(), warn=warnings)
     for entry in source:
         if entry.path == b"a":
             with (tree / "a").open("ab") as file:

@@ -24,7 +24,7 @@ BELOW = [file("x/low", 0), file("y", 0)]
 def test_same_file_twice(base: list[list[Entry]], policy: DuplicatePolicy, standing: str) -> None:
     tree = merged(*base, [file("y", 1), file("y", 2)], duplicates=policy)
     assert tree.names["y"] == standing
-    assert tree.warnings == [f"layer {len(base)}: y: more than one entry has this name; the {policy} one stands"]
+    assert tree.warnings == [f"layer {len(base)}: y: more than one entry has this name; the {policy} entry wins"]
 
 
 @pytest.mark.parametrize("base", [[], [BELOW]])
@@ -41,7 +41,7 @@ def test_same_directory_twice(base: list[list[Entry]], policy: DuplicatePolicy, 
 def test_root_twice(base: list[list[Entry]], policy: DuplicatePolicy, mode: int) -> None:
     tree = merged(*base, [directory("", 0o700), directory("", 0o711)], duplicates=policy)
     assert tree[""].mode == mode
-    assert tree.warnings == [f"layer {len(base)}: /: more than one entry has this name; the {policy} one stands"]
+    assert tree.warnings == [f"layer {len(base)}: /: more than one entry has this name; the {policy} entry wins"]
 
 
 @pytest.mark.parametrize("policy", BOTH)
@@ -118,7 +118,7 @@ def test_directory_then_something_else_is_replaced(
     assert tree["x"].children is None
     assert "x/f" not in tree.names
     assert tree.warnings == [
-        f"layer {len(base)}: x: one layer makes it a directory and something else; the last one stands"
+        f"layer {len(base)}: x: one layer makes it a directory and something else; the last entry wins"
     ]
 
 

@@ -12,13 +12,14 @@ from pysquash.errors import LimitError, SourceError, UnsupportedEntryError
 from pysquash.options import Limits, WriterOptions
 from pysquash.sources.tar import TarSource
 from pysquash.tree.entry import Entry, Kind
+from tests.noticing import Recorder
 from tests.tarbuild import BLOCK, END, gnu_long, header, padded, pax, pax_records
 
 
 def read(raw: bytes, **options: Any) -> tuple[list[Entry], list[bytes], list[str]]:
     """Read an archive: its entries, their content with holes left out, and the warnings."""
-    warnings: list[str] = []
-    source = TarSource(io.BytesIO(raw), name="t.tar", options=WriterOptions(**options), warn=warnings.append)
+    warnings = Recorder()
+    source = TarSource(io.BytesIO(raw), name="t.tar", options=WriterOptions(**options), warn=warnings)
     entries, contents = [], []
     for entry in source:
         entries.append(entry)
@@ -432,4 +433,4 @@ def test_attributes_of_users_are_on_files_and_directories_only() -> None:
     one(record + header(b"f", b"1", target=b"t"))  # a hard link's are ignored, without a word
     entries, _, warnings = read(record + header(b"s", b"2", target=b"t") + END)
     assert entries[0].xattrs == both[1:]
-    assert "xattr user.a is on what is no file or directory" in warnings[0]
+    assert "xattr user.a is on something other than a file or directory" in warnings[0]

@@ -12,6 +12,7 @@ import pytest
 import pysquash
 from pysquash import ConfigOutput, Part, SourceError, WriterOptions
 from pysquash.vm.image_config import parse_image_config
+from tests.noticing import texts
 from tests.snapshot import kernel_tree, mounted
 from tests.vm.images import GROUP, PASSWD, built, container_image, layer, text
 
@@ -195,12 +196,14 @@ def test_what_is_in_the_way_goes(tmp_path: Path) -> None:
         assert text(image, "etc/passwd") == PASSWD
 
 
-@pytest.mark.parametrize(("shape", "match"), [("oci", "names no command"), ("thi", "no name for user 7, and thi")])
+@pytest.mark.parametrize(
+    ("shape", "match"), [("oci", "neither entrypoint nor cmd"), ("thi", "no name for user 7, and thi")]
+)
 def test_what_a_format_cannot_say_is_a_warning(shape: Any, match: str, tmp_path: Path) -> None:
     base = image_of(tmp_path, ACCOUNTS, config={"User": "7"})
     config = ConfigOutput(file=tmp_path / "config", format=shape)
     report = pysquash.build([base], tmp_path / "image", config=config, platform="linux/amd64")
-    assert [match in line for line in report.warnings] == [True]
+    assert [match in line for line in texts(report.warnings)] == [True]
     with pytest.raises(SourceError, match=match):
         pysquash.build(
             [base], tmp_path / "i", config=config, platform="linux/amd64", options=WriterOptions(strict=True)

@@ -182,7 +182,7 @@ class _Headers(TarSource):
         self._file = file
         self._size = file.seek(0, os.SEEK_END)
         file.seek(0)
-        super().__init__(file, name=name, options=WriterOptions(limits=limits), warn=lambda _line: None)
+        super().__init__(file, name=name, options=WriterOptions(limits=limits), warn=lambda _notice: None)
         if self._stream.is_compressed:
             self.close()
             raise SourceError("is compressed twice", source=name)

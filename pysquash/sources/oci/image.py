@@ -17,8 +17,9 @@ from functools import partial
 from typing import Any
 
 from pysquash.errors import LimitError, SourceError
+from pysquash.notices import Warn
 from pysquash.options import WriterOptions
-from pysquash.sources.base import Source, Warn
+from pysquash.sources.base import Source
 from pysquash.sources.oci.digests import Digest, parse_digest
 from pysquash.sources.oci.docker_archive import MANIFEST_FILE, DockerArchive
 from pysquash.sources.oci.documents import (

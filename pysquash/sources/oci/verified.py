@@ -14,8 +14,8 @@ from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
 from pysquash.errors import LimitError, SourceError
+from pysquash.notices import Warn
 from pysquash.options import DuplicatePolicy, WriterOptions
-from pysquash.sources.base import Warn
 from pysquash.sources.oci.digests import Digest
 from pysquash.sources.tar import TarSource
 from pysquash.tree.entry import Entry
