@@ -24,6 +24,7 @@ from pysquash.tree.entry import Entry, Kind, Segment
 from pysquash.tree.merge import Merge
 from pysquash.tree.patterns import Patterns
 from pysquash.tree.visibility import Visibility
+from pysquash.tree.whiteouts import is_marker
 from pysquash.verification import Verification
 
 __all__ = ["KeptContents", "LayerReader", "OpenSource", "Read", "Store"]
@@ -157,14 +158,14 @@ class LayerReader:
         for open_base in layers[:1]:
             with closing(open_base()) as source:
                 self.merge.begin_layer(source=source.name, duplicates=source.duplicates)
-                put, stored, file = self.merge.put, self._storing(source, None), Kind.FILE
+                put, stored, file = self.merge.put, self._storing(source), Kind.FILE
                 for entry in self._counted(source):
                     node = put(entry)
                     if entry.kind is file:
                         if node is not None:
                             node.data = stored(entry)
-                        elif entry.size:
-                            self.hidden_count += 1
+                        else:
+                            self._set_aside_unplaced(source, entry)
                 self.merge.end_layer()
                 self._count(source)
         while waiting:
@@ -173,11 +174,20 @@ class LayerReader:
         if top is not None:
             self._put(top)
 
+    def _set_aside_unplaced(self, source: Source, entry: Entry) -> None:
+        """Keep the content of a base layer's file that has no place in the tree, if hard links may lead to it."""
+        target = self.merge.link_target(entry)
+        if target is not None:
+            target.data = self._storing(source, is_marker)(entry)
+        elif entry.size:
+            self.hidden_count += 1
+
     def _read_upper(self, open_source: OpenSource) -> _Waiting:
         """Read a layer that is not the base."""
         with closing(open_source()) as source:
             spool_end = self._spool.end
-            stored, entries = self._storing(source, self._is_dropped_by_name(source)), []
+            is_needless = is_marker if self._options.whiteouts == "apply" else None
+            stored, entries = self._storing(source, is_needless, self._is_dropped_by_name(source)), []
             for entry in self._counted(source):
                 if entry.kind is Kind.FILE:
                     entry.data = stored(entry)
@@ -223,12 +233,12 @@ class LayerReader:
             yield entry
         self._entry_count, self._content_size = entry_count, content_size
 
-    def _storing(self, source: Source, is_dropped: Callable[[bytes], bool] | None) -> Callable[[Entry], object]:
+    def _storing(self, source: Source, *is_dropped: Callable[[bytes], bool] | None) -> Callable[[Entry], object]:
         """Make what stores the content of a source's file, or sets it aside where it seems that nobody will see it.
 
         Args:
             source: Gives the content.
-            is_dropped: Tells of a path whether it seems that the file will not stand; None where that is known.
+            is_dropped: Each tells of a path whether it seems that the file will not be in the tree; or None.
 
         Returns:
             Takes a file's entry, and gives what stands for its content.
@@ -236,7 +246,7 @@ class LayerReader:
         store, read_source, spool = self._store, source.read, self._spool
         asked = [
             self._visibility.hides if self._visibility.hides_anything else None,
-            is_dropped,
+            *is_dropped,
             self._exclude.may_reach if self._exclude else None,
         ]
         reasons = [each for each in asked if each is not None]  # none at all for most images: one layer, all of it

@@ -19,7 +19,7 @@ from pysquash.options import DuplicatePolicy, WriterOptions
 from pysquash.tree.entry import Entry, Kind
 from pysquash.tree.node import Node
 from pysquash.tree.paths import Paths
-from pysquash.tree.whiteouts import WHITEOUT_PREFIX, hidden_by, is_marker, is_nameless_marker
+from pysquash.tree.whiteouts import WHITEOUT_PREFIX, hidden_by, is_aufs_link_target, is_marker, is_nameless_marker
 
 __all__ = ["Merge"]
 
@@ -57,6 +57,7 @@ class Merge:
         self._made: set[tuple[Node, bytes]] = set()  # stays empty in the base, where whatever is there was made by it
         self._waiting_links: list[_WaitingLink] = []
         self._seen_targets: dict[int, Node] = {}
+        self._aufs_targets: dict[bytes, Node] = {}
 
     # --- layers ----------------------------------------------------------------------------------------------------
 
@@ -98,6 +99,7 @@ class Merge:
         parent = self._known.get(parent_path)
         if parent is None:
             if WHITEOUT_PREFIX in parent_path and self._is_marker(entry):
+                self._keep_aufs_target(entry)
                 return None
             parent = self._paths.make_directory(parent_path, entry)
         children = parent.children or parent.names  # the same, and the check of `names` only where it is empty
@@ -130,6 +132,11 @@ class Merge:
         self._waiting_links.clear()
         self._made.clear()
         self._seen_targets.clear()
+        self._aufs_targets.clear()
+
+    def link_target(self, entry: Entry) -> Node | None:
+        """Return the node of an entry that is kept for hard links of its layer only; None where it is not."""
+        return self._aufs_targets.get(entry.path)
 
     def put_default(self, entry: Entry) -> Node | None:
         """Put one entry, no hard link, where the finished tree has nothing of its name; nothing goes to make way.
@@ -271,7 +278,7 @@ class Merge:
 
     def _put_link(self, entry: Entry, parent: Node, name: bytes, existing: Node | None) -> None:
         """Make a hard link, or let it wait in its place for the layer's end if its target is not there."""
-        target = self._paths.find(entry.target, entry) or self._seen_targets.get(id(entry))
+        target = self._find_target(entry) or self._seen_targets.get(id(entry))
         if target is not None and target.children is not None:
             self._fail_at_directory(entry)
         if target is not None and target is existing:
@@ -283,6 +290,18 @@ class Merge:
             self._waiting_links.append(target)
         self._replace(parent, name, existing, target)
 
+    def _find_target(self, link: Entry) -> Node | None:
+        """Return what a hard link leads to at this moment; None for nothing."""
+        return self._aufs_targets.get(link.target) or self._paths.find(link.target, link)
+
+    def _keep_aufs_target(self, entry: Entry) -> None:
+        """Keep what hard links of this layer may lead to, outside the tree."""
+        if not is_aufs_link_target(entry.path) or entry.kind is _DIRECTORY:
+            return
+        node = self._find_target(entry) if entry.kind is _HARD_LINK else Node(entry)
+        if node is not None and node.children is None:
+            self._aufs_targets[entry.path] = node
+
     def _resolve(self, link: _WaitingLink) -> None:
         """Find what a waiting link leads to, if need be through other ones."""
         chain: list[_WaitingLink] = []
@@ -290,7 +309,7 @@ class Merge:
         while isinstance(node, _WaitingLink) and not node.is_resolved:
             node.is_resolved = True  # to nothing as yet, which is what links in a circle are to find
             chain.append(node)
-            node = self._paths.find(node.entry.target, node.entry)
+            node = self._find_target(node.entry)
         if isinstance(node, _WaitingLink):
             node = node.node
         for each in chain:
