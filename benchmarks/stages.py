@@ -97,7 +97,7 @@ def main(started: float, tar: str, image: str) -> dict[str, float]:
     clock.seconds["start-up"] = max(0.0, time.time() - started)
     signal.signal(signal.SIGALRM, clock.look)
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-    from pysquash.cli import commands  # noqa: PLC0415 - its time is start-up's
+    from pysquash.cli.commands import commands  # noqa: PLC0415 - its time is start-up's
     from pysquash.tuning import tune_process  # noqa: PLC0415
     from pysquash.writer import pipeline  # noqa: PLC0415
 

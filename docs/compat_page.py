@@ -29,8 +29,9 @@ $ mksquashfs   - root.squashfs -tar -comp zstd -Xcompression-level 3 < root.tar
 $ pymksquashfs - root.squashfs -tar -comp zstd -Xcompression-level 3 < root.tar
 ```
 
-or puts a link to ours in front on `PATH`. The exit code is 0 or 1, errors and warnings are a line each on standard
-error, and what they say is worded differently. `-version` says 4.7, for scripts that look at it.
+or puts a link to ours in front on `PATH`. The exit code is 0 or 1; after signal N it is
+128 + N, where mksquashfs has 1. Errors and warnings are a line each on standard error, and what they say is worded
+differently. `-version` says 4.7, for scripts that look at it.
 
 What is better everywhere: the image appears whole or not at all, also when something is appended to one; the same
 input gives the same bytes; a compressed tar is decompressed.

@@ -1,9 +1,9 @@
 """pysquash: turn tar layers into SquashFS 4.0 images, in pure Python."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing takes longer to import than a program may take to be interruptible
 if TYPE_CHECKING:  # what _HOMES says, for type checkers
+    from typing import Any
+
     from pysquash.api import build, build_layers, tar2squashfs
     from pysquash.comparison import Difference, diff
     from pysquash.errors import (
@@ -122,8 +122,10 @@ _HOMES = {
 
 if not TYPE_CHECKING:  # which would take any name for one of ours
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> "Any":
         """Import a public name, the first time that it is asked for."""
+        from importlib import import_module  # noqa: PLC0415
+
         for home, names in _HOMES.items():
             if name in names:
                 value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)

@@ -1,9 +1,8 @@
-"""Console: what commands say on standard error, how they end, and what they take from the environment.
+"""Console: what commands print on standard error, and what they take from the environment.
 
-Rules kept here: data goes to standard output and talk to standard error; an error is one line, whatever characters
-names have; Ctrl-C and SIGTERM unwind the stack, so that nothing half-written stays; NO_COLOR and SOURCE_DATE_EPOCH are
-respected, and the variables that say where logins for registries are.
-Exit codes: 0 done; 1 failed, or findings; 2 wrong usage; 130 interrupted; 143 terminated.
+Rules kept here: data goes to standard output and messages to standard error, one line each, whatever characters names
+have; NO_COLOR and SOURCE_DATE_EPOCH are respected, and the variables that say where credentials for registries are.
+Not here: how commands end (guard, commands).
 """
 
 from __future__ import annotations
@@ -11,24 +10,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import click
 
-from pysquash.errors import ImageError, OptionError, SquashfsError, printable
+from pysquash.errors import ImageError, printable
 from pysquash.report import Progress
-from pysquash.tuning import tune_process
 
 __all__ = [
     "auth_files",
     "byte_count",
-    "guarded",
     "image_errors",
     "output_path",
     "progress_bar",
@@ -37,38 +30,6 @@ __all__ = [
     "tell",
     "warn",
 ]
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived: like KeyboardInterrupt, nobody's to catch on the way out."""
-
-
-def guarded(command: click.Command) -> NoReturn:
-    """Run a command, with every error as one line on standard error, and exit with the code that stands for it."""
-    tune_process()
-    with contextlib.suppress(ValueError, AttributeError):  # not the main thread, or no such signal here
-        signal.signal(signal.SIGTERM, _raise_terminated)
-    sys.unraisablehook = _deliver_again
-    try:
-        code = command.main(standalone_mode=False)
-        # What click or the system holds back of our output must fail here, not at interpreter exit.
-        sys.stdout.flush()
-        sys.exit(code if isinstance(code, int) else 0)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted", 128 + signal.SIGINT)
-    except Terminated:
-        _fail("terminated", 128 + signal.SIGTERM)
-    except BrokenPipeError:
-        # Whoever read our output has what it wanted. Point the stream elsewhere, or the interpreter complains at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except SquashfsError as error:
-        _fail(str(error), 2 if isinstance(error, OptionError) else 1)
-    except OSError as error:
-        _fail(f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else str(error), 1)
 
 
 def tell(line: str) -> None:
@@ -197,27 +158,3 @@ def progress_bar(*, wanted: bool) -> Iterator[Progress | None]:
 def _path_from(variable: str) -> Path | None:
     text = os.environ.get(variable)
     return Path(text) if text else None
-
-
-def _raise_terminated(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise Terminated
-
-
-def _deliver_again(lost: sys.UnraisableHookArgs) -> None:
-    """Send a signal once more, where it arrived in a finalizer, which loses what it raises."""
-    number = {KeyboardInterrupt: signal.SIGINT, Terminated: signal.SIGTERM}.get(lost.exc_type)
-    if number is None:
-        sys.__unraisablehook__(lost)
-        return
-    # A moment later, when we are out of the finalizer and of this; to the main thread, which may be waiting.
-    if hasattr(signal, "pthread_kill"):
-        timer = threading.Timer(0.01, signal.pthread_kill, [threading.main_thread().ident, number])
-    else:
-        timer = threading.Timer(0.01, signal.raise_signal, [number])
-    timer.daemon = True
-    timer.start()
-
-
-def _fail(line: str, code: int) -> NoReturn:
-    tell(f"pysquash: {line}")
-    sys.exit(code)

@@ -1,57 +1,29 @@
-"""Console: what the programs print where, how they end, and what they take from the environment.
+"""Console: what the programs print where, and what they take from the environment.
 
 Rules kept here: what was asked for goes to standard output, errors and warnings to standard error, a line each; the
-exit code is 0 or 1, as mksquashfs has it; SIGTERM and SIGHUP unwind the stack, so that nothing half-written stays.
+exit code is 0 or 1, as mksquashfs has it.
+Not here: how the programs end (guard).
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import sys
 import time
-from types import FrameType
-from typing import NoReturn
 
-from pysquash.errors import SquashfsError
 from pysquash.report import Progress
 from pysquash.squashfs_tools.command_line import Invocation, parse_arguments
 from pysquash.squashfs_tools.help_pages import help_text, usage
 from pysquash.squashfs_tools.option_table import Tool
 from pysquash.tuning import tune_process
 
-__all__ = ["guarded"]
+__all__ = ["run_tool"]
 
 
-class Terminated(BaseException):
-    """SIGTERM or SIGHUP arrived: like KeyboardInterrupt, nobody's to catch on the way out."""
-
-
-def guarded(tool: Tool) -> NoReturn:
-    """Run a program with the process's arguments, and exit."""
+def run_tool(tool: Tool) -> int:
+    """Run a program with the process's arguments, and return the exit code."""
     tune_process()
-    for name in ("SIGTERM", "SIGHUP"):
-        with contextlib.suppress(ValueError, AttributeError):  # not the main thread, or no such signal here
-            if signal.getsignal(getattr(signal, name)) is signal.SIG_DFL:  # nohup means what it says
-                signal.signal(getattr(signal, name), _raise_terminated)
-    try:
-        code = _run(tool, sys.argv[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has what it wanted. Point the stream elsewhere, or the interpreter complains at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    except (KeyboardInterrupt, Terminated):
-        code = _failed(tool, "interrupted")
-    except SquashfsError as error:
-        code = _failed(tool, str(error))
-    except OSError as error:
-        code = _failed(tool, f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    sys.exit(code)
-
-
-def _run(tool: Tool, arguments: list[str]) -> int:
+    arguments = sys.argv[1:]
     if not arguments:
         print(usage(tool), file=sys.stderr)
         return 1
@@ -103,12 +75,3 @@ def _progress(call: Invocation) -> Progress | None:
             print(f"\r{'':60}\r", end="", flush=True)
 
     return show
-
-
-def _raise_terminated(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise Terminated
-
-
-def _failed(tool: Tool, line: str) -> int:
-    print(f"{tool}: {line}", file=sys.stderr)
-    return 1

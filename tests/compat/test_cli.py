@@ -5,11 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
 
 import click
@@ -187,54 +185,6 @@ def test_errors_are_one_line_and_leave_nothing(
     if code == 1:
         assert done.stderr.count("\n") == 1
     assert sorted(os.listdir(tmp_path)) == ["bad.tar", "layer.tar"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("workers", ["1", "4"])
-def test_signals_leave_nothing(tmp_path: Path, number: int, workers: str) -> None:
-    process = subprocess.Popen(
-        [*COMMAND, "build", "-", "-o", str(tmp_path / "image"), "-j", workers],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdin is not None
-    for row in range(30):  # some of it is written by now, and the rest never comes
-        process.stdin.write(header(b"%d" % row, size=1 << 20) + os.urandom(1 << 20))
-    process.stdin.flush()
-    deadline = time.monotonic() + 30
-    while not (files := os.listdir(tmp_path)) or (tmp_path / files[0]).stat().st_size < 100_000:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=20)
-    assert process.returncode == 128 + number
-    assert said.strip() in (b"pysquash: interrupted", b"pysquash: terminated")  # click ends the line of a ^C first
-    assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_a_finalizer_is_not_lost(number: int) -> None:
-    code = f"""
-import signal, time, click
-from pysquash.cli.console import guarded
-class Finalized:
-    def __del__(self):
-        signal.raise_signal({int(number)})
-        time.sleep(0)
-@click.command()
-def command():
-    Finalized()
-    for _ in range(100):
-        time.sleep(0.1)
-    print("went on")
-guarded(command)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (128 + number, "")
-    assert done.stderr.strip() in ("pysquash: interrupted", "pysquash: terminated")
 
 
 def test_version_and_help() -> None:

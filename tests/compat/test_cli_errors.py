@@ -10,7 +10,7 @@ import click
 import pytest
 
 from pysquash import SquashfsWriter, WriterOptions
-from pysquash.cli import commands
+from pysquash.cli.commands import commands
 from tests.compat.test_cli import LAYER, call
 
 BUILD = ["build", "x.tar", "-o", "out"]

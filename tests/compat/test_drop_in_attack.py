@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -265,28 +263,3 @@ def test_a_tar_that_is_cut_off(work: Path, end: int, code: int) -> None:
 
 def test_a_tar_is_not_sorted(work: Path) -> None:
     assert both(work, ["-tar", "-sort", "with-nul"], ["-"], archive()) == [None, None]
-
-
-# --- signals ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
-def test_a_signal_leaves_what_was_there(work: Path, number: signal.Signals) -> None:
-    folder = work / f"signal-{number}"
-    folder.mkdir()
-    image = folder / "image"
-    image.write_bytes(b"before")
-    command = [*OURS, "-", str(image), "-tar", "-noappend", "-quiet"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment()) as process:
-        assert process.stdin is not None
-        process.stdin.write(archive()[:1536])
-        process.stdin.flush()
-        end = time.monotonic() + TIMEOUT
-        while len(os.listdir(folder)) == 1 and time.monotonic() < end:  # until it is at work
-            time.sleep(0.02)
-        process.send_signal(number)
-        assert process.wait(TIMEOUT)
-        assert process.stderr is not None
-        assert b"Traceback" not in process.stderr.read()
-    assert os.listdir(folder) == ["image"]
-    assert image.read_bytes() == b"before"

@@ -9,7 +9,7 @@ import click
 import pytest
 
 import pysquash
-from pysquash.cli import commands
+from pysquash.cli.commands import commands
 
 
 @pytest.mark.parametrize("name", pysquash.__all__)
