@@ -24,7 +24,7 @@ from pysquash.tree.entry import Entry, Kind, Segment
 from pysquash.tree.merge import Merge
 from pysquash.tree.patterns import Patterns
 from pysquash.tree.visibility import Visibility
-from pysquash.tree.whiteouts import is_marker
+from pysquash.tree.whiteouts import is_aufs_link_target
 from pysquash.verification import Verification
 
 __all__ = ["KeptContents", "LayerReader", "OpenSource", "Read", "Store"]
@@ -178,7 +178,7 @@ class LayerReader:
         """Keep the content of a base layer's file that has no place in the tree, if hard links may lead to it."""
         target = self.merge.link_target(entry)
         if target is not None:
-            target.data = self._storing(source, is_marker)(entry)
+            target.data = self._storing(source, is_aufs_link_target)(entry)
         elif entry.size:
             self.hidden_count += 1
 
@@ -186,7 +186,7 @@ class LayerReader:
         """Read a layer that is not the base."""
         with closing(open_source()) as source:
             spool_end = self._spool.end
-            is_needless = is_marker if self._options.whiteouts == "apply" else None
+            is_needless = is_aufs_link_target if self._options.whiteouts == "apply" else None
             stored, entries = self._storing(source, is_needless, self._is_dropped_by_name(source)), []
             for entry in self._counted(source):
                 if entry.kind is Kind.FILE:
