@@ -180,8 +180,9 @@ class _Layering:
         limits = self._options.limits
         for entry in source:
             self._entry_count += 1
-            if self._entry_count > limits.entry_count:
-                raise LimitError("the number of entries", self._entry_count, limits.entry_count, where=source.name)
+            count = self._entry_count + self._merge.implicit_count
+            if count > limits.entry_count:
+                raise LimitError("the number of entries", count, limits.entry_count, where=source.name)
             if entry.kind is Kind.FILE:
                 self._content_size += entry.size
                 if self._content_size > limits.total_size:

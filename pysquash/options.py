@@ -54,8 +54,11 @@ class Limits:
         target_size: Bytes in a symlink's target; Linux reads at most 4095.
         depth: Components in a path.
         symlink_steps: Symlinks followed for one path.
+        path_steps: Components walked for one path, those of symlink targets included.
         xattr_value_size: Bytes in one extended attribute's value; Linux serves at most 64 KiB.
-        entry_count: Entries in all layers.
+        entry_count: Entries in all layers, implicit parent directories included.
+        implicit_directory_count: Parent directories that no entry has described when something is put into them: one
+            entry with a long path may need a thousand.
         layer_count: Layers.
         layer_size: Uncompressed bytes in one layer; a sparse file counts with its holes.
         total_size: Uncompressed bytes in all layers.
@@ -71,8 +74,10 @@ class Limits:
     target_size: int = 4095
     depth: int = 1024
     symlink_steps: int = 255
+    path_steps: int = 4096
     xattr_value_size: int = 64 * _KIB
     entry_count: int = 4_000_000
+    implicit_directory_count: int = 1_000_000
     layer_count: int = 512
     layer_size: int = 64 * _GIB
     total_size: int = 128 * _GIB

@@ -221,11 +221,13 @@ class LayerReader:
     def _counted(self, source: Source) -> Iterator[Entry]:
         """Yield a layer's entries, as far as the limits allow."""
         file, count_limit, size_limit = Kind.FILE, self._limits.entry_count, self._limits.total_size
+        safe_count, merge = count_limit - self._limits.implicit_directory_count, self.merge
         entry_count, content_size = self._entry_count, self._content_size
         for entry in source if self._progress is None else self._watched(source, self._progress):
             entry_count += 1
-            if entry_count > count_limit:
-                raise LimitError("the number of entries", entry_count, count_limit, where=source.name)
+            if entry_count > safe_count and entry_count + merge.implicit_count > count_limit:
+                count = entry_count + merge.implicit_count
+                raise LimitError("the number of entries", count, count_limit, where=source.name)
             if entry.kind is file:
                 content_size += entry.size
                 if content_size > size_limit:

@@ -210,6 +210,7 @@ class SquashfsWriter:
     def _put(self, entry: Entry) -> None:
         self._entry_count += 1
         limit = self._options.limits.entry_count
-        if self._entry_count > limit:
-            raise LimitError("the number of entries", self._entry_count, limit)
+        count = self._entry_count + self._merge.implicit_count
+        if count > limit:
+            raise LimitError("the number of entries", count, limit)
         self._merge.put(entry)

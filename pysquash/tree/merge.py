@@ -61,6 +61,11 @@ class Merge:
 
     # --- layers ----------------------------------------------------------------------------------------------------
 
+    @property
+    def implicit_count(self) -> int:
+        """How many directories were made because something is in them."""
+        return self._paths.implicit_count
+
     def begin_layer(
         self, *, source: str, entries: Sequence[Entry] | None = None, duplicates: DuplicatePolicy | None = None
     ) -> None:

@@ -2,8 +2,8 @@
 
 In: paths as entries have them, and the tree so far. Out: the directory, or the node, that they lead to.
 Rules kept here: the parents of a path are followed, its last component is not; an absolute target starts at the image's
-root and `..` stops there; at most `limits.symlink_steps` symlinks for one path; what is missing on the way to an entry
-becomes an implied directory, at most `limits.depth` deep.
+root and `..` stops there; at most `limits.symlink_steps` symlinks and `limits.path_steps` components for one path; what
+is missing on the way to an entry becomes an implied directory, at most `limits.depth` deep.
 Not here: what happens at the place (tree/merge).
 """
 
@@ -21,6 +21,7 @@ __all__ = ["Paths"]
 
 _SYMLINK = Kind.SYMLINK
 _KNOWN_SIZE = 1 << 16
+_SHOWN_PATH_SIZE = 200
 
 
 class Paths:
@@ -29,6 +30,7 @@ class Paths:
     Attributes:
         source: What messages call the layer whose paths these are.
         known: Where paths led before, because most entries share their parent with one before. Read it freely.
+        implicit_count: How many directories were made because something is in them.
     """
 
     def __init__(self, root: Node, options: WriterOptions, is_made: Callable[[Node, bytes, Node], bool]) -> None:
@@ -40,6 +42,7 @@ class Paths:
             is_made: Tells of a directory, a name in it and its node whether an entry of this layer put it there.
         """
         self.source = ""
+        self.implicit_count = 0
         self.known: dict[bytes, Node] = {b"": root}
         self._root = root
         self._options = options
@@ -56,6 +59,11 @@ class Paths:
         where = f"{self.source}, at byte {entry.offset}" if self.source and entry.offset else self.source
         raise MergeError(f"{text} ({where})" if where else text, path=entry.path)
 
+    def _shown(self, entry: Entry) -> str:
+        """Return source and path of an entry, cut to what fits into a message."""
+        path = printable(entry.path)[:_SHOWN_PATH_SIZE]
+        return f"{self.source}: {path}" if self.source else path
+
     def find(self, path: bytes, entry: Entry) -> Node | None:
         """Give the node at a path, the last component not followed; None where there is none.
 
@@ -69,8 +77,13 @@ class Paths:
         parent_path, _, name = path.rpartition(b"/")
         if not name:
             return self._root
-        parent = self.known.get(parent_path) or self._walk(parent_path, entry, make=False)
-        return None if parent is None or parent.children is None else parent.children.get(name)
+        parent = self.known.get(parent_path)
+        if parent is None:
+            parent = self._walk(parent_path, entry, make=False)
+            if parent is None:
+                return None
+            self._remember(parent_path, parent)
+        return parent.names.get(name)
 
     def find_directory(self, path: bytes, entry: Entry, *, not_followed: Container[bytes] = ()) -> Node | None:
         """Give the directory that a path leads to, the last component followed as well; None where there is none.
@@ -100,10 +113,13 @@ class Paths:
         node = self._known_child(path) or self._walk(path, entry, make=True, may_replace=may_replace)
         if node is None:
             raise AssertionError("a walk that makes directories gives one")
+        self._remember(path, node)
+        return node
+
+    def _remember(self, path: bytes, node: Node) -> None:
         if len(self.known) >= _KNOWN_SIZE:
             self.forget()
         self.known[path] = node
-        return node
 
     def _known_child(self, path: bytes) -> Node | None:
         """Give a directory without going all the way to it, if it is in one that is known.
@@ -116,6 +132,15 @@ class Paths:
             return None
         node = parent.names.get(name)
         return node if node is not None and node.children is not None else None
+
+    def _implicit_directory(self, entry: Entry) -> Node:
+        """Make a directory that is there only because something is in it."""
+        self.implicit_count += 1
+        limit = self._options.limits.implicit_directory_count
+        if self.implicit_count > limit:
+            what = "the number of implicit parent directories"
+            raise LimitError(what, self.implicit_count, limit, where=self._shown(entry))
+        return Node.implied_directory(self._options.source_date_epoch)
 
     def _may_go(self, parent: Node, name: bytes, node: Node) -> bool:
         """Tell whether something may become a directory: a symlink, where that is the policy, or a lower layer's."""
@@ -137,7 +162,7 @@ class Paths:
         components = path.split(b"/")
         left = components[::-1]
         own_left = len(left)  # how much of that is the path's own, and not a symlink's
-        steps = 0
+        link_count, step_count = 0, len(left)  # how many there will have been at the end
         while left:
             name = left.pop()
             own_left = min(own_left, len(left))
@@ -155,11 +180,15 @@ class Paths:
                     return None
                 if policy == "error":
                     self.fail(entry, f"its path leads through the symlink {_shown(names, name)}")
-                steps += 1
-                if steps > limits.symlink_steps:
+                link_count += 1
+                if link_count > limits.symlink_steps:
                     self.fail(entry, f"its path leads through more than {limits.symlink_steps} symlinks")
                 if node.target.startswith(b"/"):
                     del nodes[1:], names[:]
+                step_count += node.target.count(b"/") + 1
+                if step_count > limits.path_steps:
+                    what = "the number of components walked for a path"
+                    raise LimitError(what, step_count, limits.path_steps, where=self._shown(entry))
                 left += node.target.split(b"/")[::-1]
                 continue
             if node is None or node.children is None:
@@ -168,11 +197,11 @@ class Paths:
                 if node is not None and not (may_replace and self._may_go(nodes[-1], name, node)):
                     what = node.kind.name.lower().replace("_", " ")
                     self.fail(entry, f"{_shown(names, name)} must be a directory, but is a {what}")
-                node = children[name] = Node.implied_directory(self._options.source_date_epoch)
+                node = children[name] = self._implicit_directory(entry)
             nodes.append(node)
             names.append(name)
         if make and len(names) >= limits.depth:
-            raise LimitError("the depth of a path", len(names) + 1, limits.depth, where=printable(entry.path))
+            raise LimitError("the depth of a path", len(names) + 1, limits.depth, where=self._shown(entry))
         self._is_deepened |= len(names) > len(components)
         return nodes[-1]
 

@@ -351,3 +351,40 @@ def test_errors_say_where_in_the_stream() -> None:
     entry.offset = 1536
     with pytest.raises(MergeError, match=r"^b: a hard link to a, which does not exist \(layer 0, at byte 1536\)$"):
         merged([entry])
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+def test_implicit_directories_are_limited() -> None:
+    limits = Limits(implicit_directory_count=4)
+    assert not merged([file("a/b/c/f"), file("a/g"), file("d/f")], limits=limits).warnings
+    with pytest.raises(LimitError, match="d/e/f: the number of implicit .* is 5, the limit is 4"):
+        merged([file("a/b/c/f"), file("d/e/f")], limits=limits)
+    with pytest.raises(LimitError, match="implicit parent directories is 5"):
+        merged([file("a/b/c/f")], [file("d/e/f")], limits=limits)
+    described = [directory("a"), directory("a/b"), directory("a/b/c"), directory("d"), directory("d/e")]
+    assert not merged([*described, file("a/b/c/f"), file("d/e/f")], limits=limits).warnings
+
+
+@pytest.mark.parametrize("detour", ["x/../", "./", "x/..//"])
+def test_components_walked_for_one_path_are_limited(detour: str) -> None:
+    maze = [directory("d"), directory("d/x"), file("d/t", 7), symlink("d/s", detour * 30 + "."), symlink("r", "/d/s")]
+    assert merged([*maze, link("l", "r/t")])["l"].data == 7
+    limits = Limits(path_steps=30)
+    for entry in (link("l", "r/t"), file("r/u")):
+        with pytest.raises(LimitError, match="components walked for a path is [0-9]+, the limit is 30"):
+            merged([*maze, entry], limits=limits)
+
+
+def test_as_many_symlinks_as_may_be_fit_into_the_limit_of_components() -> None:
+    chain = [symlink(f"l{number}", f"l{number + 1}") for number in range(254)]
+    tree = merged([directory("d"), *chain, symlink("l254", "d"), file("l0/f", 7)])
+    assert tree["d/f"].data == 7
+
+
+@pytest.mark.parametrize("between", [[], [symlink("other", "d")], [file("d/g"), file("d/h")]])
+def test_a_directory_that_was_found_is_found_where_it_is_now(between: list[Entry]) -> None:
+    links = [file("d/f", 1), symlink("s", "d"), link("a", "s/f"), *between]
+    tree = merged([*links, file("e/f", 2), symlink("s", "e"), link("b", "s/f")], duplicates="last")
+    assert (tree["a"].data, tree["b"].data) == (1, 2)
