@@ -9,9 +9,12 @@ Not here: packing itself (api, packing).
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import errno
 import inspect
 import threading
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
@@ -20,6 +23,7 @@ from pysquash.compression.stream import Layer
 from pysquash.options import WriterOptions
 from pysquash.report import Progress, Report
 from pysquash.sources.files import AddedFile
+from pysquash.threads import start_thread
 from pysquash.writer.output import OutputTarget
 
 __all__ = ["AsyncLayer", "tar2squashfs"]
@@ -54,7 +58,7 @@ async def tar2squashfs(
 
     Raises:
         InputError: As there.
-        OSError: As there.
+        OSError: As there; and where the system starts no more threads.
     """
     loop = asyncio.get_running_loop()
     is_cancelled = threading.Event()
@@ -66,9 +70,8 @@ async def tar2squashfs(
             loop.call_soon_threadsafe(progress, stage, done, total)
 
     layers = [_bridged(stream, loop, is_cancelled) for stream in streams]
-    packing = asyncio.ensure_future(
-        asyncio.to_thread(api.tar2squashfs, layers, output, extra_files, options=options, progress=tell)
-    )
+    pack = partial(api.tar2squashfs, layers, output, extra_files, options=options, progress=tell)
+    packing = asyncio.wrap_future(_on_thread(partial(contextvars.copy_context().run, pack)))
     try:
         return await asyncio.shield(packing)
     except asyncio.CancelledError:
@@ -77,6 +80,21 @@ async def tar2squashfs(
         if not packing.cancelled():
             packing.exception()  # seen: it is the cancellation's own
         raise
+
+
+def _on_thread(pack: Callable[[], Report]) -> Future[Report]:
+    """Call a function on a thread of its own. The caller's will not do: the event loop that layers need runs on it."""
+    result: Future[Report] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(pack())
+        except BaseException as error:  # raised again where the result is awaited
+            result.set_exception(error)
+
+    if start_thread(run, "pysquash-aio") is None:
+        raise OSError(errno.EAGAIN, "cannot start the thread that packs")
+    return result
 
 
 def _bridged(stream: Any, loop: asyncio.AbstractEventLoop, is_cancelled: threading.Event) -> Any:

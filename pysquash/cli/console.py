@@ -143,7 +143,15 @@ def progress_bar(*, wanted: bool) -> Iterator[Progress | None]:
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+    bars = Bars(*columns, console=Console(stderr=True), transient=True)
+    try:
+        bars.start()
+    except RuntimeError:  # rich draws on a thread, and the system starts no more of them
+        bars.live.auto_refresh = False
+        bars.stop()
+        yield None
+        return
+    with bars:
         task = bars.add_task("read", total=None)
 
         def show(stage: str, done: int, total: int | None) -> None:

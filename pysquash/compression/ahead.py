@@ -1,7 +1,8 @@
 """Layer streams: runs an iterator ahead of its consumer, on a thread of its own.
 
 In: an iterator of chunks. Out: the same chunks in the same order, and the exception it ended with, if any.
-Rules kept here: what is ahead is bounded; closing ends the thread, also where the consumer gave up.
+Rules kept here: what is ahead is bounded; closing ends the thread, also where the consumer gave up; without a thread,
+nothing is ahead.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
+
+from pysquash.threads import start_thread
 
 __all__ = ["Ahead"]
 
@@ -22,7 +25,7 @@ class Ahead:
     """An iterator's chunks, made on another thread."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
-        """Start the thread. From now on only it touches `chunks`."""
+        """Start the thread, if the system has one left. From now on only it touches `chunks`."""
         self._chunks = chunks
         self._ready: deque[bytes] = deque()
         self._ready_size = 0
@@ -30,11 +33,13 @@ class Ahead:
         self._is_done = False
         self._is_closed = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="pysquash-ahead", daemon=True)
-        self._thread.start()
+        self._thread = start_thread(self._run, "pysquash-ahead")
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the chunks as they are ready, and raise what the iterator raised."""
+        if self._thread is None:
+            yield from self._chunks
+            return
         while True:
             with self._changed:
                 while not self._ready and not self._is_done:
@@ -57,7 +62,8 @@ class Ahead:
         with self._changed:
             self._is_closed = True
             self._changed.notify()
-        self._thread.join(_JOIN_SECONDS)
+        if self._thread is not None:
+            self._thread.join(_JOIN_SECONDS)
 
     def _run(self) -> None:
         try:

@@ -33,6 +33,7 @@ __all__ = [
     "block_codec",
     "block_decoder",
     "codec_for",
+    "raise_if_out_of_memory",
     "settings_for",
     "smallest",
 ]
@@ -187,6 +188,16 @@ def _advice(name: str, error: ImportError) -> str:
 def smallest(results: Sequence[bytes]) -> bytes:
     """Give the shortest of what several ways made of one block; the first of equally short ones."""
     return min(results, key=len)
+
+
+def raise_if_out_of_memory(error: Exception) -> None:
+    """Raise a MemoryError, if that is what a library's own error is about.
+
+    Source: the text of ZSTD_error_memory_allocation, and zlib's number for Z_MEM_ERROR.
+    """
+    text = str(error)
+    if "not enough memory" in text or text.startswith("Error -4 "):
+        raise MemoryError(text) from error
 
 
 _codecs = threading.local()

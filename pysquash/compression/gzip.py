@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Sequence
 from typing import cast
 
-from pysquash.compression.base import CompressorSettings, Fault, TooLargeError, smallest
+from pysquash.compression.base import CompressorSettings, Fault, TooLargeError, raise_if_out_of_memory, smallest
 from pysquash.compressor_options import GZIP_STRATEGIES
 from pysquash.format.constants import CompressorId
 from pysquash.format.records import GZIP_OPTIONS
@@ -58,6 +58,7 @@ class Codec:
         try:
             plain = decoder.decompress(stored, size_limit + 1)
         except zlib.error as error:
+            raise_if_out_of_memory(error)
             raise ValueError(str(error)) from error
         if len(plain) > size_limit:
             raise TooLargeError(size_limit)

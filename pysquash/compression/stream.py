@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Protocol, cast
 import zstandard
 
 from pysquash.compression.ahead import Ahead
+from pysquash.compression.base import raise_if_out_of_memory
 from pysquash.compression.zstd_frames import FrameScanner
 from pysquash.errors import LimitError, OptionTypeError, SourceError
 from pysquash.options import Limits
@@ -228,6 +229,7 @@ def _guarded(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
     try:
         yield from chunks
     except _DECODER_ERRORS as error:
+        raise_if_out_of_memory(error)
         raise SourceError(f"cannot be decompressed: {error}", source=name) from error
 
 

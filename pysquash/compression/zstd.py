@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import zstandard
 
-from pysquash.compression.base import CompressorSettings, Fault, Stored, TooLargeError
+from pysquash.compression.base import CompressorSettings, Fault, Stored, TooLargeError, raise_if_out_of_memory
 from pysquash.format.constants import CompressorId
 
 __all__ = ["Codec"]
@@ -44,10 +44,14 @@ class Codec:
 
     def compress(self, blocks: Sequence[bytes]) -> Sequence[Stored]:
         """Compress a batch, in one call without the GIL where the backend has that (CPython's has, cffi's has not)."""
-        if len(blocks) > 1 and _BATCHES:
-            frames = self._compressor.multi_compress_to_buffer(list(blocks))
-            return [memoryview(cast(Any, frames[row])) for row in range(len(frames))]  # buffers, if untyped
-        return [self._compressor.compress(block) for block in blocks]
+        try:
+            if len(blocks) > 1 and _BATCHES:
+                frames = self._compressor.multi_compress_to_buffer(list(blocks))
+                return [memoryview(cast(Any, frames[row])) for row in range(len(frames))]  # buffers, if untyped
+            return [self._compressor.compress(block) for block in blocks]
+        except zstandard.ZstdError as error:
+            raise_if_out_of_memory(error)
+            raise
 
     def decompress(self, stored: bytes, size_limit: int) -> bytes:
         """Decompress one frame, whose size stands in it or is bounded by `size_limit`."""
@@ -57,6 +61,7 @@ class Codec:
                 raise TooLargeError(size_limit)
             return self._decompressor.decompress(stored, max_output_size=size_limit)
         except zstandard.ZstdError as error:
+            raise_if_out_of_memory(error)
             raise ValueError(str(error)) from error
 
     def faults(self, stored: bytes, window_limit: int) -> list[Fault]:

@@ -13,13 +13,14 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Self
 
 from pysquash.errors import CorruptImageError, ImageError, PathNotFoundError, printable
 from pysquash.format.rules import Rule
 from pysquash.reader.destination import Destination, open_destination
 from pysquash.reader.restore import Attributes, NewFile, Shortfalls, named, restore
+from pysquash.threads import Workers
 from pysquash.tree.entry import Kind
 
 if TYPE_CHECKING:  # an image makes use of this module, and this one of its paths
@@ -148,7 +149,7 @@ class _Files:
     def __init__(self, shortfalls: Shortfalls) -> None:
         self._shortfalls = shortfalls
         count = min(os.cpu_count() or 1, _THREAD_LIMIT)
-        self._pool = ThreadPoolExecutor(count, "pysquash-extract")
+        self._pool = Workers(count, "pysquash-extract")
         self._flying: deque[Future[None]] = deque()
         self._flying_limit = count + _WAITING_COUNT
         self._batch: list[_Waiting] = []

@@ -14,13 +14,13 @@ import errno
 import io
 import os
 import stat
-import threading
 from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, NoReturn, Self
 
 from pysquash.errors import OptionError, OptionTypeError
 from pysquash.own_files import OwnFiles
+from pysquash.threads import start_thread
 
 __all__ = ["Output", "OutputTarget"]
 
@@ -207,20 +207,24 @@ class Output:
             self.discard()
 
 
-class _Sync(threading.Thread):
-    """One fsync on a thread."""
+class _Sync:
+    """One fsync on a thread; without one there is nothing to wait for, and `keep` syncs all."""
 
     def __init__(self, descriptor: int) -> None:
-        super().__init__(name="pysquash-sync")
         self._descriptor = descriptor
         self._error: OSError | None = None
-        self.start()
+        self._thread = start_thread(self._run, "pysquash-sync")
 
-    def run(self) -> None:
+    def _run(self) -> None:
         try:
             os.fsync(self._descriptor)
         except OSError as error:
             self._error = error
+
+    def join(self) -> None:
+        """Wait for it."""
+        if self._thread is not None:
+            self._thread.join()
 
     def finish(self) -> None:
         """Wait for it. Raise what it met: Linux tells a failed write only to the first who asks."""

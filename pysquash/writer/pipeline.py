@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 
 from pysquash.compression.base import CompressorSettings, Stored, block_codec
 from pysquash.errors import ExecutorError
 from pysquash.format.words import DATA_RAW
+from pysquash.threads import Workers
 
 __all__ = ["BATCH_SIZE", "Compressed", "Land", "Pipeline", "compress_batch", "compress_to_bytes"]
 
@@ -66,7 +67,7 @@ class Pipeline:
         self._settings = settings
         self._is_ours = executor is None
         if executor is None and worker_count > 1:
-            executor = ThreadPoolExecutor(worker_count, "pysquash-compress")
+            executor = Workers(worker_count, "pysquash-compress")
         self._executor = executor
         self._flying: deque[tuple[Future[Compressed], Sequence[bytes], Land]] = deque()
         self._flying_limit = worker_count + _WAITING_LIMIT

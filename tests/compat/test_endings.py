@@ -212,3 +212,21 @@ def test_a_reader_that_has_enough(image: Path) -> None:
         os.close(theirs)
         _, errors = process.communicate(timeout=SECONDS)
     assert (process.returncode, errors) == (1, b"")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space are Linux's")
+def test_too_little_memory(tmp_path: Path) -> None:
+    """Wherever the memory ends: in imports, while threads start, in the compressor."""
+    (tmp_path / "layer.tar").write_bytes(entries(30) + END)
+    endings = set()
+    for mib in range(20, 400, 20):
+        command = ["sh", "-c", f'ulimit -v {mib << 10}; exec "$@"', "sh", sys.executable]
+        arguments = ["-m", "pysquash", "build", "-q", "layer.tar", "-o", "image"]
+        with started([*command, *arguments], folder=tmp_path) as process:
+            _, errors = process.communicate(timeout=SECONDS)
+        if b"pysquash" not in errors and process.returncode not in (0, -signal.SIGSEGV):
+            continue  # the interpreter itself did not start
+        endings.add(process.returncode)
+        assert b"Traceback" not in errors, f"{mib} MiB"
+        assert errors.count(b"\n") == (process.returncode == 1), f"{mib} MiB: {errors!r}"
+    assert endings >= {0, 1}

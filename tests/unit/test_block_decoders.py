@@ -17,7 +17,7 @@ from lzallright import LZOCompressor, LZOError
 
 from pysquash import SquashfsImage, SquashfsWriter, UnsupportedImageError
 from pysquash.compression import lzo
-from pysquash.compression.base import BlockDecoder, CompressorSettings, block_decoder
+from pysquash.compression.base import BlockDecoder, CompressorSettings, block_decoder, raise_if_out_of_memory
 from pysquash.format.constants import CompressorId
 
 BLOCK_SIZE = 1 << 20
@@ -293,3 +293,12 @@ def test_a_number_that_no_compressor_has() -> None:
     raw[20:22] = b"\x07\0"
     with pytest.raises(UnsupportedImageError, match="compressor number 7"):
         SquashfsImage(io.BytesIO(bytes(raw)))
+
+
+@pytest.mark.parametrize(
+    "text", ["decompression error: Allocation error : not enough memory", "Error -4 while decompressing data"]
+)
+def test_missing_memory_is_no_damage(text: str) -> None:
+    with pytest.raises(MemoryError):
+        raise_if_out_of_memory(ValueError(text))
+    raise_if_out_of_memory(ValueError("Error -3 while decompressing data: memory of something else"))

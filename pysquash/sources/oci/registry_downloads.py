@@ -4,8 +4,8 @@ In: what fetches a blob; the order in which layers will be read. Out: a layer's 
 The way of a layer: a thread writes it into a file (a temporary one, or one of the cache's), and whoever reads it
 follows in the same file. Others are fetched meanwhile, up to three at once, and a file goes when the next layer is
 asked for.
-Rules kept here: nobody waits for a layer that nobody fetches; what went wrong with a layer is raised where it is read;
-closing ends the threads and removes the files.
+Rules kept here: nobody waits for a layer that nobody fetches, and where no thread starts, its reader fetches it; what
+went wrong with a layer is raised where it is read; closing ends the threads and removes the files.
 Not here: the network (registry_client).
 """
 
@@ -20,6 +20,7 @@ from typing import BinaryIO
 from pysquash.errors import SourceError
 from pysquash.sources.oci.blob_cache import BlobCache, PartialBlob
 from pysquash.sources.oci.digests import Digest
+from pysquash.threads import start_thread
 
 __all__ = ["Downloads", "Fetch"]
 
@@ -50,11 +51,12 @@ class _Download:
         self._is_closed = False
         self._error: BaseException | None = None
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name=f"pysquash-{digest.short}", daemon=True)
-        self._thread.start()
+        self._thread = start_thread(self._run, f"pysquash-{digest.short}")
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes as they come, from the first one, and raise what went wrong."""
+        if self._thread is None and not self._is_done:  # the system starts no more threads: all of it first
+            self._run()
         position = 0
         while True:
             with self._changed:
@@ -82,8 +84,9 @@ class _Download:
     def close(self) -> None:
         """Stop, and remove the file, or give it to the cache if it is whole and right."""
         self.stop()
-        self._thread.join(_JOIN_SECONDS)
-        if not self._thread.is_alive():
+        if self._thread is not None:
+            self._thread.join(_JOIN_SECONDS)
+        if self._thread is None or not self._thread.is_alive():
             self._let_go()
         # Else it hangs in a name that is looked up, or the like, and lets go by itself.
 
