@@ -116,7 +116,7 @@ def _outcome(row: Row) -> str:
     if row.verdict != "same":
         return f"{row.verdict}: {row.why}"
     if row.since != "4.5":
-        return f"as documented in {row.since}"
+        return f"as documented in {row.since}{': refused' if row.code else ''}"
     return "same: refused" if row.code else "same"
 
 

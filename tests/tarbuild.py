@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BLOCK", "END", "gnu_long", "header", "padded", "pax", "pax_records"]
+__all__ = ["BLOCK", "END", "gnu_long", "header", "padded", "pax", "pax_records", "with_checksum"]
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
@@ -50,8 +50,13 @@ def header(
         ]
     )
     assert len(raw) == BLOCK
-    text = b"%06o\0 " % sum(raw) if checksum is None else checksum.ljust(8, b"\0")
-    return raw[:148] + text + raw[156:]
+    return with_checksum(raw) if checksum is None else raw[:148] + checksum.ljust(8, b"\0") + raw[156:]
+
+
+def with_checksum(header: bytes) -> bytes:
+    """Return a header with the right checksum."""
+    blanked = header[:148] + b" " * 8 + header[156:]
+    return blanked[:148] + b"%06o\0 " % sum(blanked) + blanked[156:]
 
 
 def padded(data: bytes) -> bytes:

@@ -37,7 +37,7 @@ GNU_MAGIC = b"ustar "
 HEADER = struct.Struct("100s8s8s8s12s12s8sc100s6s66x8s8s155s12x")
 """name, mode, uid, gid, size, mtime, checksum, type, link name, magic, device major, device minor, prefix."""
 
-_MAGIC_START, _USER_NAME_START, _GROUP_NAME_START, _GROUP_NAME_END = 257, 265, 297, 329
+_USER_NAME_START, _GROUP_NAME_START, _GROUP_NAME_END = 265, 297, 329
 _CHECKSUM_START = 148
 _CHECKSUM_SIZE = 8
 
@@ -117,9 +117,15 @@ def is_checksum_right(header: bytes, field: bytes, numbers: Numbers) -> bool:
 
 
 def names_of_owners(data: bytes, position: int, records: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
-    """Give the names of an entry's user and group: those of its pax records, or else of the header at a position."""
-    if data[position + _MAGIC_START : position + _MAGIC_START + len(USTAR_MAGIC) - 1] != USTAR_MAGIC[:-1]:
-        return b"", b""
+    """Return the user name and the group name of an entry: from its pax records, or else from its header.
+
+    The magic is not checked: v7 headers have zeros in these fields, and mksquashfs reads them from every header.
+
+    Args:
+        data: Buffered bytes of the archive.
+        position: Where the header starts in them.
+        records: The entry's pax records.
+    """
     user = data[position + _USER_NAME_START : position + _GROUP_NAME_START]
     group = data[position + _GROUP_NAME_START : position + _GROUP_NAME_END]
     user, group = user.partition(b"\0")[0], group.partition(b"\0")[0]

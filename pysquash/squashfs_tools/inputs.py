@@ -144,9 +144,17 @@ def _tar(call: Invocation, excludes: Excludes, options: WriterOptions, warn: War
 
 
 def _excludes(call: Invocation, sources: Sequence[str], warn: Warn) -> Excludes:
-    """Gather what is left out. Plain names are inodes of this machine also where the input is a tar, which has none."""
+    """Gather what is left out.
+
+    Raises:
+        OptionError: A pattern is none, or the input is a tar and they are plain names, which a tar cannot have: these
+            stand for inodes of this machine.
+    """
+    are_patterns = call.has("-regex") or call.has("-wildcards") or call.tool == "sqfstar"
+    if call.has("-tar") and (call.excludes or call.has("-ef")) and not are_patterns:
+        raise OptionError("-e and -ef need -wildcards or -regex when the input is a tar")
     texts = [*call.excludes, *(line for path in call.given.get("-ef", []) for line in _lines(path))]
-    if call.has("-regex") or call.has("-wildcards") or call.tool == "sqfstar":
+    if are_patterns:
         return Excludes(texts, are_regular=call.has("-regex"))
     if not texts:
         return Excludes()

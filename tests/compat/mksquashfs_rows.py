@@ -366,9 +366,12 @@ _TAR = [
             "-mkfs-time 5",
             "-wildcards -e '... *.gz' 'sub/*'",
             "-regex -e '^s'",
-            "-e short",
             "-noD -noF -noI",
         )
+    ),
+    *(
+        _refused("excludes of a tar that are not patterns", f"-tar {options}", given="tar:plain", since="4.7")
+        for options in ("-e short", "-ef excludes")
     ),
     Row(
         "the root of a tar",

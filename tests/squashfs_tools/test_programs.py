@@ -14,6 +14,7 @@ import pytest
 import pysquash
 from pysquash import SquashfsImage
 from tests.snapshot import Tree, reader_tree
+from tests.tarbuild import END, header, with_checksum
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="owners and permissions are those of POSIX")
 
@@ -151,6 +152,32 @@ def test_owners_of_a_tar_by_number(folder: Path) -> None:
     assert (seen.uid, seen.gid) == (0, 4001)
     assert run(folder, "-numeric-owner", "-force", "image", tool="sqfstar", stdin=archive).returncode == 0
     assert reader_tree(folder / "image")[b"file"].uid == 4000
+
+
+@pytest.mark.parametrize("magic", [b"ustar\x0000", b"ustar  \0", bytes(8), b"\0\0\0\0\0\x0000", b"tar\0\x0000"])
+def test_owner_names_count_under_any_magic(folder: Path, magic: bytes) -> None:
+    raw = bytearray(header(b"file", uid=4000, gid=4001, magic=magic))
+    raw[265:269], raw[297:301] = b"root", b"root"
+    archive = with_checksum(bytes(raw)) + END
+    assert run(folder, "image", tool="sqfstar", stdin=archive).returncode == 0
+    seen = reader_tree(folder / "image")[b"file"]
+    assert (seen.uid, seen.gid) == (0, 0)
+
+
+@pytest.mark.parametrize("options", [["-e", "short"], ["-ef", "list"], ["-ef", "list", "-e", "short"]])
+def test_excludes_of_a_tar_must_be_patterns(folder: Path, options: list[str]) -> None:
+    """Without -wildcards or -regex, excludes name inodes of this machine, and a tar has none."""
+    (folder / "list").write_bytes(b"short\n")
+    archive = tar(("short", {}), ("other", {}))
+    done = run(folder, "-", "image", "-tar", *options, stdin=archive)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"-wildcards" in done.stderr
+    assert not (folder / "image").exists()
+    for kind in "-wildcards", "-regex":
+        assert run(folder, "-", "image", "-tar", "-noappend", kind, *options, stdin=archive).returncode == 0
+        assert set(reader_tree(folder / "image")) == {b"", b"other"}
+    assert run(folder, "-ef", "list", "-force", "image", tool="sqfstar", stdin=archive).returncode == 0
+    assert set(reader_tree(folder / "image")) == {b"", b"other"}
 
 
 def test_concatenated_tars(folder: Path) -> None:
