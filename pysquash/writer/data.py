@@ -30,6 +30,12 @@ Read = Callable[[int], bytes]
 """Gives exactly the next so many bytes of a file's stored content."""
 
 
+_FREE_SIZE = 64 << 20
+_SEEN_FACTOR = 4
+"""Fragment blocks are decompressed for comparisons until there were so many bytes of them, and so many times all that
+there are."""
+
+
 class _Landing(Protocol):
     """Whatever waits to hear where a block went."""
 
@@ -72,7 +78,9 @@ class DataWriter:
         self._flying: dict[tuple[_Landing, int], bytes] = {}
         self._batch_count = max(1, BATCH_SIZE // block_size)
         self._can_compare = output.is_readable
+        self._compares_tails = output.is_readable  # until that costs more than to hash them
         self._seen_fragment = NO_FRAGMENT, b""
+        self._seen_count = 0
 
     def store(self, size: int, read: Read, segments: tuple[Segment, ...] | None = None) -> StoredFile:
         """Store one file's content.
@@ -227,7 +235,7 @@ class DataWriter:
         Returns:
             What to note a file with this tail by, or None for not at all; and a file that has it, or None.
         """
-        key = tail_key(tail, is_proof=not self._can_compare)
+        key = tail_key(tail, is_proof=not self._compares_tails)
         file = self.dedup.tails.get(key)
         if file is None or isinstance(key, bytes) or self._is_tail_of(file, tail):
             return key, file
@@ -236,18 +244,42 @@ class DataWriter:
     def _is_tail_of(self, file: StoredFile, tail: bytes) -> bool:
         """Compare a tail with the one that a stored file has, wherever that is by now."""
         index, offset = file.fragment_index, file.fragment_offset
-        if index == len(self.fragments):
-            block = self.fragments.filled()
-        elif index == self._seen_fragment[0]:
+        if index == self._seen_fragment[0]:  # copies of a directory have their files in the same order
             block = self._seen_fragment[1]
         else:
-            start, word = self.fragments.place(index)
-            if start:
-                block = self._pipeline.plain(self._output.read_back(start, word & ~DATA_RAW), word)
-            else:
-                block = self._flying[self.fragments, index]
-            self._seen_fragment = index, block  # copies of a directory have their files in the same order
+            block = self._fragment_block(index)
+            if index != len(self.fragments):
+                self._seen_fragment = index, block
+                self._seen_count += 1
+                if self._seen_count > _FREE_SIZE // self._block_size + _SEEN_FACTOR * len(self.fragments):
+                    self._hash_tails()
         return block[offset : offset + len(tail)] == tail
+
+    def _fragment_block(self, index: int) -> bytes:
+        """Return an uncompressed fragment block: the one being filled, in flight, or read back."""
+        if index == len(self.fragments):
+            return self.fragments.filled()
+        start, word = self.fragments.place(index)
+        if not start:
+            return self._flying[self.fragments, index]
+        return self._pipeline.plain(self._output.read_back(start, word & ~DATA_RAW), word)
+
+    def _hash_tails(self) -> None:
+        """Find long tails by SHA-256 from now on, those that are stored already too.
+
+        A comparison decompresses a whole fragment block, for a tail that may be a hundredth of it. Where equal tails,
+        or unequal ones with the same CRC-32, lead to and fro between blocks, this costs less.
+        """
+        self._compares_tails = False
+        tails = self.dedup.tails
+        compared = [(file.fragment_index, key, file) for key, file in tails.items() if isinstance(key, tuple)]
+        compared.sort(key=lambda row: row[:1])
+        block_index, block = NO_FRAGMENT, b""
+        for index, key, file in compared:
+            if index != block_index:
+                block_index, block = index, self._fragment_block(index)
+            tail = block[file.fragment_offset : file.fragment_offset + key[1]]
+            tails.setdefault(tail_key(tail, is_proof=True), tails.pop(key))
 
     def _add_tail(self, tail: bytes) -> tuple[int, int]:
         place = self.fragments.add(tail)

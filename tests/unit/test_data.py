@@ -12,6 +12,7 @@ import pytest
 from pysquash import SquashfsImage, WriterOptions
 from pysquash.compression.base import CompressorSettings
 from pysquash.squashfs_writer import SquashfsWriter
+from pysquash.writer import data as data_module
 from pysquash.writer import dedup as dedup_module
 from pysquash.writer import pipeline as pipeline_module
 from pysquash.writer.data import _cut
@@ -189,3 +190,46 @@ def test_a_workers_error_comes_out(workers: int, monkeypatch: pytest.MonkeyPatch
             pipeline.submit([b"x"], lambda _raw, _stored: None)
         pipeline.drain()
     pipeline.close()
+
+
+@pytest.fixture
+def decompressed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the blocks that are decompressed for comparisons; nothing is free."""
+    sizes: list[int] = []
+    plain = Pipeline.plain
+
+    def counted(pipeline: Pipeline, stored: bytes, word: int) -> bytes:
+        sizes.append(len(stored))
+        return plain(pipeline, stored, word)
+
+    monkeypatch.setattr(Pipeline, "plain", counted)
+    monkeypatch.setattr(data_module, "_FREE_SIZE", 0)
+    return sizes
+
+
+FEW = [DATA[start : start + LONG + start // LONG % 32 // 8] for start in range(0, 32 * LONG, LONG)]  # eight to a block
+LARGER = [DATA[: 6 * BATCH_SIZE // 4], DATA[7 : 6 * BATCH_SIZE // 4]] * 2  # has the fragment blocks before it written
+SAME = [FEW[number % 4 * 8] for number in range(300)]
+OTHER = [DATA[number : number + LONG + number % 4] for number in range(300)]
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("tails", [SAME, OTHER], ids=["same", "other"])
+def test_tails_in_alternating_blocks_are_hashed_when_comparing_costs_more(
+    decompressed: list[int], monkeypatch: pytest.MonkeyPatch, workers: int, tails: list[bytes]
+) -> None:
+    contents = [*FEW, *LARGER, *tails, *FEW]
+    expected = written_blindly(contents, 1 << 17)
+    if tails is OTHER:
+        monkeypatch.setattr(dedup_module, "crc32", lambda *_: 0)
+    image, size = packed(contents, block_size=1 << 17, compressor="zstd", workers=workers)
+    assert len(decompressed) < 100
+    if tails is SAME:
+        assert image == expected
+    else:  # the same tails are stored, but for those that had a checksum in common before
+        assert 0 <= size - len(expected) < 64 * LONG
+
+
+def test_copies_in_the_same_order_are_compared(decompressed: list[int]) -> None:
+    packed([*FEW, *LARGER, *FEW, *FEW], block_size=1 << 17, compressor="zstd")
+    assert 8 <= len(decompressed) <= 12  # four blocks of tails twice, and what LARGER repeats
