@@ -139,7 +139,7 @@ class WriterOptions:
         source_date_epoch: Seconds since 1970, 0 to 2^32-1: the image's own time, and the mtime of directories that
             no entry describes. 0 by default, so that the same input gives the same bytes.
         whiteouts: "apply" deletes what `.wh.` entries of a layer say; "keep" stores them as ordinary files.
-        duplicates: Which of several entries of one layer with the same name stands. "first" is what piping a tar into
+        duplicates: Which of several entries of one layer with the same name wins. "first" is what piping a tar into
             mksquashfs does, "last" what extracting does and what OCI layers mean.
         parent_symlinks: What a symlink does that stands where a path needs a directory: "follow" it inside the image,
             as extraction does, "replace" it by a directory, or "error".

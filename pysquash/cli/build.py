@@ -149,7 +149,8 @@ __all__ = ["build"]
     type=click.Choice(["first", "last", "error"]),
     default="first",
     show_default=True,
-    help="Which entry of the same name in one tar stands.",
+    help="Which of several entries of a name in one tar wins: first, as mksquashfs, or last, as extraction; "
+    "last for archives updated with tar -r.",
 )
 @click.option(
     "--parent-symlinks",

@@ -258,7 +258,8 @@ class Merge:
             text, policy = "one layer makes it a directory and something else", "last"
         if self._duplicates == "error" or self._options.strict:
             self._paths.fail(entry, text)
-        self._report(entry, WarningKind.DUPLICATE_NAME, f"{text}; the {policy} entry wins")
+        hint = ", extraction would keep the last (option duplicates)" if policy == "first" else ""
+        self._report(entry, WarningKind.DUPLICATE_NAME, f"{text}; the {policy} entry wins{hint}")
         return policy == "last"
 
     def _warn_of_overlay(self, entry: Entry) -> None:

@@ -369,3 +369,16 @@ def test_layers(layer: Path, tmp_path: Path) -> None:
     done = call("build", layer, "--layers", tmp_path / "out")
     assert done.returncode == 1
     assert "not an empty folder" in done.stderr
+
+
+def test_an_updated_archive_is_read_as_mksquashfs_does_or_as_extraction_does(tmp_path: Path) -> None:
+    """`tar -r` appends a newer entry of the same name."""
+    for content in ("old", "new"):
+        (tmp_path / "f").write_text(content)
+        subprocess.run(["tar", "-C", tmp_path, "-rf", tmp_path / "a.tar", "f"], check=True)
+    first = call("build", tmp_path / "a.tar", "-o", tmp_path / "first")
+    assert "the first entry wins, extraction would keep the last (option duplicates)" in first.stderr
+    last = call("build", tmp_path / "a.tar", "-o", tmp_path / "last", "--duplicates", "last")
+    assert "the last entry wins" in last.stderr
+    assert [call("cat", tmp_path / name, "f").stdout for name in ("first", "last")] == ["old", "new"]
+    assert "tar -r" in call("build", "--help").stdout

@@ -14,6 +14,7 @@ from tests.layerbuild import device, directory, fifo, file, link, merged, symlin
 
 POLICIES: tuple[DuplicatePolicy, ...] = get_args(DuplicatePolicy)
 BOTH: tuple[DuplicatePolicy, ...] = ("first", "last")
+HINTS = {"first": ", extraction would keep the last (option duplicates)", "last": ""}
 BELOW = [file("x/low", 0), file("y", 0)]
 
 # --- the same name twice ---------------------------------------------------------------------------------------------
@@ -24,7 +25,9 @@ BELOW = [file("x/low", 0), file("y", 0)]
 def test_same_file_twice(base: list[list[Entry]], policy: DuplicatePolicy, standing: str) -> None:
     tree = merged(*base, [file("y", 1), file("y", 2)], duplicates=policy)
     assert tree.names["y"] == standing
-    assert tree.warnings == [f"layer {len(base)}: y: more than one entry has this name; the {policy} entry wins"]
+    assert tree.warnings == [
+        f"layer {len(base)}: y: more than one entry has this name; the {policy} entry wins{HINTS[policy]}"
+    ]
 
 
 @pytest.mark.parametrize("base", [[], [BELOW]])
@@ -41,7 +44,9 @@ def test_same_directory_twice(base: list[list[Entry]], policy: DuplicatePolicy, 
 def test_root_twice(base: list[list[Entry]], policy: DuplicatePolicy, mode: int) -> None:
     tree = merged(*base, [directory("", 0o700), directory("", 0o711)], duplicates=policy)
     assert tree[""].mode == mode
-    assert tree.warnings == [f"layer {len(base)}: /: more than one entry has this name; the {policy} entry wins"]
+    assert tree.warnings == [
+        f"layer {len(base)}: /: more than one entry has this name; the {policy} entry wins{HINTS[policy]}"
+    ]
 
 
 @pytest.mark.parametrize("policy", BOTH)
