@@ -14,7 +14,10 @@ from tests.layerbuild import device, directory, fifo, file, link, merged, symlin
 
 POLICIES: tuple[DuplicatePolicy, ...] = get_args(DuplicatePolicy)
 BOTH: tuple[DuplicatePolicy, ...] = ("first", "last")
-HINTS = {"first": ", extraction would keep the last (option duplicates)", "last": ""}
+TWICE = {
+    "first": "more than one entry has this name; the first entry wins, extraction would keep the last (option duplicates)",
+    "last": "more than one entry has this name; the last entry wins",
+}
 BELOW = [file("x/low", 0), file("y", 0)]
 
 # --- the same name twice ---------------------------------------------------------------------------------------------
@@ -26,7 +29,7 @@ def test_same_file_twice(base: list[list[Entry]], policy: DuplicatePolicy, stand
     tree = merged(*base, [file("y", 1), file("y", 2)], duplicates=policy)
     assert tree.names["y"] == standing
     assert tree.warnings == [
-        f"layer {len(base)}: y: more than one entry has this name; the {policy} entry wins{HINTS[policy]}"
+        f"layer {len(base)}: y: more than one entry has this name; the {policy} entry wins{HINT[policy]}"
     ]
 
 
@@ -45,7 +48,7 @@ def test_root_twice(base: list[list[Entry]], policy: DuplicatePolicy, mode: int)
     tree = merged(*base, [directory("", 0o700), directory("", 0o711)], duplicates=policy)
     assert tree[""].mode == mode
     assert tree.warnings == [
-        f"layer {len(base)}: /: more than one entry has this name; the {policy} entry wins{HINTS[policy]}"
+        f"layer {len(base)}: /: more than one entry has this name; the {policy} entry wins{HINT[policy]}"
     ]
 
 
