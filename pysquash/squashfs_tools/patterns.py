@@ -2,8 +2,8 @@ r"""Patterns: shell patterns and POSIX regular expressions for one name, as Pyth
 
 In: the text of a pattern. Out: what tells of a name whether it matches.
 Rules kept here: `*` and `?` and a set match no dot at a name's start; ?() *() +() @() are known, and !(), which matches
-whatever its alternatives do not, a leading dot as well; a set that is not closed is an ordinary bracket. A regular
-expression may match any part of a name.
+whatever its alternatives do not, a leading dot as well; a set that is not closed is an ordinary bracket; a backslash at
+the end matches nothing. A regular expression may match any part of a name.
 Not here: what a regular expression says (posix_expression), paths, and what is left out (excludes).
 """
 
@@ -99,15 +99,17 @@ class _Parser:
             if letter == "*":
                 parts.append("*")
             elif letter == "[":
-                position, expression = bracket_expression(text, position, is_shell=True)
+                start, (position, expression) = position, bracket_expression(text, position, is_shell=True)
+                if ends and position == start + 1:  # a group with a bracket that is not closed is not closed either
+                    return parts, len(text)
                 guard = "" if expression == r"\[" else _NO_LEADING_DOT
                 parts.append(self._compiled(guard + expression))
                 continue
             elif letter == "?":
                 parts.append(self._compiled(_NO_LEADING_DOT + "."))
             else:
-                position += letter == "\\" and position + 1 < len(text)
-                parts.append(self._compiled(re.escape(text[position])))
+                position += letter == "\\"
+                parts.append(self._compiled(re.escape(text[position]) if position < len(text) else "(?!)"))
             position += 1
         return parts, position
 

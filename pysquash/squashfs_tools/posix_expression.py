@@ -20,7 +20,7 @@ _CLASSES = {
     "alnum": "a-zA-Z0-9",
     "upper": "A-Z",
     "lower": "a-z",
-    "space": r"\s",
+    "space": r" \t-\r",
     "blank": r" \t",
     "punct": r"!-/:-@\[-`{-~",
     "print": " -~",
@@ -38,7 +38,9 @@ _ESCAPES = {
 _INTERVAL = re.compile(r"\{([0-9]*)(?:(,)([0-9]*))?\}")
 _MOST_REPETITIONS = 32767
 _DEEPEST = 50
-_COLLATING = re.compile(r"\[([.=])(.)\1\]", re.DOTALL)
+_COLLATING = re.compile(r"\[\.(.)\.\]", re.DOTALL)
+_NAMED_MEMBERS = re.compile(r"\[(?::([a-y]*):|=(.)=)\]", re.DOTALL)  # fnmatch(3) takes no z
+_NOTHING = "(?!)"
 
 
 def posix_expression(text: str) -> str:
@@ -150,45 +152,70 @@ def bracket_expression(text: str, position: int, *, is_shell: bool) -> tuple[int
     Args:
         text: An expression or a pattern.
         position: Where its bracket is.
-        is_shell: Whether it is a shell pattern, in which a bracket that is not closed is an ordinary one, `!` negates,
-            a backslash hides what is behind it, and a range that ends before it starts is of nothing.
+        is_shell: Whether it is a shell pattern as fnmatch(3) of the C library has it: `!` negates, a backslash quotes,
+            a range that ends before it starts is empty, and a bracket that is not closed is an ordinary character,
+            unless the pattern ends inside a range, inside `[.` or after a backslash: then nothing matches.
 
     Returns:
         Where it ends, and the set.
 
     Raises:
-        OptionError: It is none.
+        OptionError: The bracket expression is invalid.
     """
-    start = position + 1
-    is_negated = text[start : start + 1] in (("!", "^") if is_shell else ("^",))
-    start += is_negated
-    end, out = start, ["^" if is_negated else ""]
-    while end < len(text) and (text[end] != "]" or end == start):
-        if text[end : end + 2] == "[:" and (close := text.find(":]", end)) > 0:
-            members = _CLASSES.get(text[end + 2 : close])
-            if members is None:
-                raise OptionError(f"the pattern {text!r} is none: there is no class {text[end + 2 : close]!r}")
-            out.append(members)
-            end = close + 2
+    at = position + 1
+    is_negated = text[at : at + 1] in (("!", "^") if is_shell else ("^",))
+    at += is_negated
+    first, members, ends_in_range = at, list[str](), False
+    while at < len(text) and (text[at] != "]" or at == first):
+        if named := _NAMED_MEMBERS.match(text, at):
+            members.append(re.escape(named[2]) if named[2] else _class(text, named[1]))
+            at = named.end()
             continue
-        collating = _COLLATING.match(text, end)
-        if collating is not None:
-            out.append(re.escape(collating[2]))
-            end = collating.end()
+        if not is_shell and text[at] == "-" and at > first and text[at + 1 : at + 2] != "]":
+            raise OptionError(f"{text!r} is not a regular expression: a '-' inside brackets is not part of a range")
+        start = at
+        low, at = _element(text, at, is_shell=is_shell)
+        if not low:
+            return position + 1, _NOTHING
+        if text[at : at + 1] != "-" or text[at + 1 : at + 2] == "]":
+            members.append(re.escape(low))
             continue
-        if is_shell and text[end] == "\\" and end + 1 < len(text):
-            end += 1
-        out.append("\\" + text[end] if text[end] in r"\[]^&~|" else text[end])
-        end += 1
-    if end >= len(text):
-        if is_shell:
-            return position + 1, r"\["
-        raise OptionError(f"{text!r} is no regular expression: a '[' has no ']'")
-    expression = f"[{''.join(out)}]"
-    try:
-        re.compile(expression)
-    except re.error as error:
-        if not is_shell:
-            raise OptionError(f"{text!r} is no regular expression: {error}") from None
-        expression = "." if is_negated else "(?!)"
-    return end + 1, expression
+        if at + 1 == len(text):
+            members.append(re.escape(low))
+            ends_in_range, at = True, at + 1
+            break
+        high, at = _element(text, at + 1, is_shell=is_shell)
+        if not high:
+            return position + 1, _NOTHING
+        if low <= high:
+            members.append(f"{re.escape(low)}-{re.escape(high)}")
+        elif not is_shell:
+            raise OptionError(f"{text!r} is not a regular expression: the range {text[start:at]} is reversed")
+    expression = f"[{''.join(members)}]" if members else _NOTHING
+    if at < len(text):
+        return at + 1, (f"[^{expression[1:]}" if members else ".") if is_negated else expression
+    if not is_shell:
+        raise OptionError(f"{text!r} is not a regular expression: a '[' has no ']'")
+    # The C library compares the name with each member in order, and reads the rest only after a match.
+    return position + 1, _NOTHING if ends_in_range and not re.match(expression, "[") else r"\["
+
+
+def _class(text: str, name: str) -> str:
+    members = _CLASSES.get(name)
+    if members is None:
+        raise OptionError(f"invalid pattern {text!r}: unknown character class [:{name}:]")
+    return members
+
+
+def _element(text: str, at: int, *, is_shell: bool) -> tuple[str, int]:
+    """Return the character at a place inside brackets and where it ends; "" where nothing can match any more."""
+    collating = _COLLATING.match(text, at)
+    if collating is not None:
+        return collating[1], collating.end()
+    if not is_shell and text[at : at + 2] in ("[:", "[=", "[."):
+        raise OptionError(f"{text!r} is not a regular expression: {text[at : at + 2]!r} is not closed, or ends a range")
+    if is_shell and text[at : at + 2] == "[.":
+        return "", at
+    if is_shell and text[at] == "\\":
+        at += 1
+    return text[at : at + 1], at + 1
