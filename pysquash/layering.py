@@ -13,16 +13,14 @@ Not here: one image of all layers (packing).
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import secrets
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from pysquash.atomic import AtomicDirectory
 from pysquash.errors import LimitError, OptionError
 from pysquash.notices import WarningGroup, Warnings
 from pysquash.options import WriterOptions
@@ -93,25 +91,22 @@ def pack_layers(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f"{target} is there already, and is not an empty folder")
     place = Path(os.path.realpath(target))  # a symlink keeps pointing at the folder
-    temporary = place.with_name(f".{place.name[:50]}.{secrets.token_hex(6)}.tmp")
     if not place.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, f"there is no folder {place.parent}", os.fspath(target))
+        raise FileNotFoundError(errno.ENOENT, f"directory {place.parent} does not exist", os.fspath(target))
     try:
-        temporary.mkdir()
+        directory = AtomicDirectory(place)
     except OSError as error:  # which names what nobody asked for
         raise OSError(error.errno, error.strerror, os.fspath(target)) from None
     own_files = own_files or OwnFiles()
     try:
-        own_files.add(temporary.stat(), None)
+        own_files.add(directory.path.stat(), None)
         if target.exists():
             own_files.add(target.stat(), None)
-        layering = _Layering(temporary, xattrs, options, warnings)
+        layering = _Layering(directory.path, xattrs, options, warnings)
         names = [layering.add(number, opens).name for number, opens in enumerate(layers)]
-        with contextlib.suppress(FileNotFoundError):
-            place.rmdir()
-        temporary.rename(place)
+        directory.commit()
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        directory.discard()
         raise
     return LayerImages([target / name for name in names], warnings.groups())
 

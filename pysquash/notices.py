@@ -40,7 +40,7 @@ class WarningKind(enum.StrEnum):
     LINK_DROPPED = "link-dropped"
     """A hard link without a usable target."""
     OUTPUT_SKIPPED = "output-skipped"
-    """The image being written, found inside a directory that is packed."""
+    """The image being written, or a temporary file of a build, found inside a directory that is packed."""
     FILE_CHANGED = "file-changed"
     """A file that changed while it was read."""
     EXCLUDED_CONTENT_KEPT = "excluded-content-kept"

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator
 from typing import Protocol
 
+from pysquash.atomic import is_temporary
 from pysquash.errors import LimitError, SourceError, UnsupportedEntryError, printable
 from pysquash.format.constants import XATTR_PREFIXES
 from pysquash.notices import Notice, Warn, WarningKind
@@ -239,6 +240,9 @@ class DirectorySource:
             return None
         selection = self._selection
         if selection is not None and not selection.takes(path, status):
+            return None
+        if is_temporary(name, status.st_mode):
+            self._notice(path, WarningKind.OUTPUT_SKIPPED, "is a temporary file of a build, and is left out")
             return None
         if stat.S_ISDIR(status.st_mode):
             descriptor = None

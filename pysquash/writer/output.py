@@ -2,9 +2,9 @@
 
 In: a path, or a seekable binary file that the caller owns. Out: an `Output` with a position counted from the image's
 start.
-Rules kept here: a path gets a temporary file beside it, which is synced and renamed at the end, and removed on any
-error; what such a renaming would destroy, as a device, is refused.
-Not here: signals (cli); what is written (image).
+Rules kept here: a path gets its file at the end, and none on any error; what that would destroy, as a device, is
+refused.
+Not here: temporary files (atomic); signals (guard); what is written (image).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, NoReturn, Self
 
+from pysquash.atomic import AtomicFile
 from pysquash.errors import OptionError, OptionTypeError
 from pysquash.own_files import OwnFiles
 from pysquash.threads import start_thread
@@ -35,11 +36,11 @@ class Output:
     """
 
     def __init__(self, target: OutputTarget, own_files: OwnFiles | None = None) -> None:
-        """Open a temporary file beside the target, or take the caller's file from where it stands.
+        """Open a new file for the target, or take the caller's file from where it stands.
 
         Args:
             target: A path, or a seekable binary file.
-            own_files: Told of the temporary file, and of what has the target's name already.
+            own_files: Told of the new file, and of what has the target's name already.
 
         Raises:
             OSError: The folder is missing or not writable, or the target is a directory.
@@ -53,13 +54,14 @@ class Output:
         self._name: str | None = None
         self._sync: _Sync | None = None
         self._path: str | None = None
-        self._temporary_path: str | None = None
+        self._atomic: AtomicFile | None = None
         if isinstance(target, str | os.PathLike):
             name = os.fspath(target)
             status = _checked_status(name)
             self._name = name
             self._path = os.path.realpath(name)  # a symlink keeps pointing at the image
-            self._file, self._temporary_path = _temporary_file(self._path, name)
+            self._atomic = _atomic_file(self._path, name)
+            self._file = self._atomic.file
             self._base = 0
             own_files.add(os.fstat(self._file.fileno()), None)
             if status is not None:
@@ -138,7 +140,7 @@ class Output:
 
     def begin_sync(self) -> None:
         """Have what was written so far synced on another thread, so that `keep` has less to wait for."""
-        if self._temporary_path is not None:
+        if self._atomic is not None:
             with self._errors():
                 self._file.flush()
             self._sync = _Sync(self._file.fileno())
@@ -147,15 +149,13 @@ class Output:
         """Cut the file at the position and, for a path, sync it and give it its name."""
         self._cut()
         self._is_kept = True
-        if self._path is None or self._temporary_path is None:
+        if self._atomic is None:
             return
         with self._errors():
             if self._sync is not None:
                 self._sync.finish()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            os.replace(self._temporary_path, self._path)
-        self._temporary_path = None
+            self._atomic.commit()
+        self._atomic = None
 
     def _cut(self) -> None:
         with self._errors():
@@ -186,16 +186,13 @@ class Output:
             with contextlib.suppress(OSError, ValueError):
                 self._file.seek(self._base)
                 self._file.truncate()
-        elif self._temporary_path is not None:
+        elif self._atomic is not None:
             try:
                 if self._sync is not None:
                     self._sync.join()
-                with contextlib.suppress(OSError):  # what was held back need not find room any more
-                    self._file.close()
             finally:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(self._temporary_path)
-                self._temporary_path = None
+                self._atomic.discard()
+                self._atomic = None
 
     def __enter__(self) -> Self:
         return self
@@ -260,14 +257,11 @@ def _checked_status(name: str) -> os.stat_result | None:
     return status
 
 
-def _temporary_file(path: str, target: str) -> tuple[BinaryIO, str]:
-    """Make a file beside `path`, with the permissions that a new file of that name would get."""
-    folder, name = os.path.split(path)
-    # Not tempfile.mkstemp: its files are readable by their owner only, and would stay so under the final name.
-    # 50 characters are up to 200 bytes.
-    temporary_path = os.path.join(folder, f".{name[:50]}.{os.urandom(6).hex()}.tmp")
+def _atomic_file(path: str, target: str) -> AtomicFile:
+    """Make the file for `path`, which the caller calls `target`."""
     try:
-        return open(temporary_path, "x+b"), temporary_path
+        return AtomicFile(path)
     except OSError as error:  # which names what nobody asked for
-        text = error.strerror if os.path.isdir(folder) else f"there is no folder {folder}"
+        directory = os.path.dirname(path)
+        text = error.strerror if os.path.isdir(directory) else f"directory {directory} does not exist"
         raise OSError(error.errno, text, target) from None

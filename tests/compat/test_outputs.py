@@ -203,15 +203,15 @@ def test_outputs_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (["build", "x.tar", "-o", "-"], 2, "standard output"),
         (["build", "x.tar", "-o", "x", "--config-out", "-"], 2, "standard output"),
         (["build", "x.tar", "-o", "."], 1, ".: is a directory"),
-        (["build", "x.tar", "-o", "no/x"], 1, "no/x: there is no folder"),
+        (["build", "x.tar", "-o", "no/x"], 1, "no/x: directory "),
         (["build", "x.tar", "-o", "x.tar/x"], 1, "x.tar/x: "),
-        (["build", "x.tar", "--layers", "no/x"], 1, "no/x: there is no folder"),
-        (["tar", "x.sqfs", "-o", "no/x"], 1, "no/x: there is no folder"),
+        (["build", "x.tar", "--layers", "no/x"], 1, "no/x: directory "),
+        (["tar", "x.sqfs", "-o", "no/x"], 1, "no/x: directory "),
     ]:
         done = call(*arguments)
         assert (done.returncode, done.stdout) == (code, ""), arguments
         assert text in done.stderr
-        assert ".tmp" not in done.stderr
+        assert ".pysquash" not in done.stderr
         assert sorted(os.listdir()) == ["x.sqfs", "x.tar"]
     with pytest.raises(IsADirectoryError, match="ends like the name of a directory"):
         pysquash.build(["x.tar"], "new/", options=OPTIONS)

@@ -23,6 +23,7 @@ ALLOWED = {
     "notices": {"errors"},
     "report": {"notices"},
     "tuning": set(),
+    "atomic": set(),
     "threads": set(),
     "guard": {"errors"},
     "arguments": {"errors", "options"},
@@ -31,6 +32,7 @@ ALLOWED = {
     "compression": {"errors", "compressor_options", "options", "format", "threads"},
     "tree": {"notices", "errors", "options"},
     "sources": {
+        "atomic",
         "notices",
         "errors",
         "options",
@@ -41,7 +43,7 @@ ALLOWED = {
         "threads",
         "tree",
     },  # reader: squashfs only
-    "writer": {"errors", "options", "own_files", "compression", "format", "threads", "tree"},
+    "writer": {"atomic", "errors", "options", "own_files", "compression", "format", "threads", "tree"},
     "reader": {"errors", "options", "compression", "format", "threads", "tree"},
     "spool": {"tree"},
     "sorting": {"options", "spool", "tree", "verification"},
@@ -63,6 +65,7 @@ ALLOWED = {
         "writer",
     },
     "layering": {
+        "atomic",
         "notices",
         "errors",
         "options",
