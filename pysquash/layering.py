@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pysquash.atomic import AtomicDirectory
+from pysquash.entry_limits import EntryLimits
 from pysquash.errors import LimitError, OptionError
 from pysquash.notices import WarningGroup, Warnings
 from pysquash.options import WriterOptions
@@ -147,6 +148,7 @@ class _Layering:
         self._merge = Merge(options, warnings)
         self._origins: dict[Node, _Origin] = {}
         self._before = _Snapshot({}, {})
+        self._entry_limits = EntryLimits(options)
         self._entry_count = 0
         self._content_size = 0
 
@@ -178,8 +180,9 @@ class _Layering:
             count = self._entry_count + self._merge.implicit_count
             if count > limits.entry_count:
                 raise LimitError("the number of entries", count, limits.entry_count, where=source.name)
+            self._entry_limits.count(entry, source.name)
             if entry.kind is Kind.FILE:
-                self._content_size += entry.size
+                self._content_size += entry.stored_size
                 if self._content_size > limits.total_size:
                     what = "the layers' uncompressed size"
                     raise LimitError(what, self._content_size, limits.total_size, where=source.name)

@@ -29,6 +29,8 @@ class WarningKind(enum.StrEnum):
     """A modification time outside 0 to 2^32-1."""
     PAX_KEYWORD_IGNORED = "pax-keyword-ignored"
     """A pax record that is not applied."""
+    HEADER_MALFORMED = "header-malformed"
+    """A header of an archive that breaks the format's rules and whose meaning is clear nevertheless."""
     ENTRY_SKIPPED = "entry-skipped"
     """An entry of an unknown type, or one that an option leaves out."""
     END_OF_ARCHIVE = "end-of-archive"

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
+from pysquash.entry_limits import EntryLimits
 from pysquash.errors import LimitError
 from pysquash.options import DuplicatePolicy, WriterOptions
 from pysquash.report import Progress
@@ -135,6 +136,7 @@ class LayerReader:
         self._progress = progress
         self._exclude = exclude
         self._kept = kept
+        self._entry_limits = EntryLimits(options)
         self._entry_count = 0
         self._content_size = 0
 
@@ -228,8 +230,10 @@ class LayerReader:
             if entry_count > safe_count and entry_count + merge.implicit_count > count_limit:
                 count = entry_count + merge.implicit_count
                 raise LimitError("the number of entries", count, count_limit, where=source.name)
+            if entry.xattrs or entry.segments is not None:
+                self._entry_limits.count(entry, source.name)
             if entry.kind is file:
-                content_size += entry.size
+                content_size += entry.size if entry.segments is None else entry.stored_size
                 if content_size > size_limit:
                     raise LimitError("the layers' uncompressed size", content_size, size_limit, where=source.name)
             yield entry

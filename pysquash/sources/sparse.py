@@ -1,7 +1,7 @@
 """Tar: the maps of sparse files, in all four forms that GNU tar has written.
 
-In: old GNU header extensions, pax records of the forms 0.0 and 0.1, the text in front of the data of form 1.0. Out: a
-file's real size and its stored segments, checked.
+In: old GNU header extensions, pax records of the forms 0.0 and 0.1, the text before the data of form 1.0. Out: a file's
+real size and its stored segments, checked.
 Source: GNU tar's manual, "Storing Sparse Files".
 Rules kept here: segments ascend, do not overlap, lie within the real size, and add up to the stored bytes.
 Not here: reading the segments (tar), holes in the image (writer/data).
@@ -9,7 +9,7 @@ Not here: reading the segments (tar), holes in the image (writer/data).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pysquash.sources.tar_header import BLOCK_SIZE, MalformedError, Numbers
 from pysquash.tree.entry import Segment
@@ -55,34 +55,28 @@ def old_gnu_map(header: bytes, more: Callable[[], bytes], numbers: Numbers, coun
     return numbers[header[_OLD_REAL_SIZE : _OLD_REAL_SIZE + _FIELD_SIZE]], fields
 
 
-def pax_map(records: Sequence[tuple[bytes, bytes]]) -> list[int] | None:
-    """Read the map of form 0.0 or 0.1 out of the records, where keys of 0.0 repeat.
+def pax_map(records: Mapping[bytes, bytes], count_limit: int) -> list[int] | None:
+    """Read the map of form 0.1, which is also what form 0.0 was parsed into.
+
+    Args:
+        records: The pax records.
+        count_limit: Segments allowed.
 
     Returns:
-        start, length, start, length, ...; None where the map is in front of the data, as in form 1.0.
+        start, length, start, length, ...; None where the map precedes the data, as in form 1.0.
     """
-    fields: list[int] = []
-    pair_is_open = False
-    for key, value in records:
-        if key == b"GNU.sparse.map":
-            return [_decimal(text) for text in value.split(b",")] if value else []
-        if key == b"GNU.sparse.offset":
-            if pair_is_open:
-                raise MalformedError("GNU.sparse.offset without a GNU.sparse.numbytes")
-            fields.append(_decimal(value))
-            pair_is_open = True
-        elif key == b"GNU.sparse.numbytes":
-            if not pair_is_open:
-                raise MalformedError("GNU.sparse.numbytes without a GNU.sparse.offset")
-            fields.append(_decimal(value))
-            pair_is_open = False
-        elif key == b"GNU.sparse.major" and value != b"0":
-            if value != b"1":
-                raise MalformedError(f"sparse format {value[:20]!r} is unknown")
-            return None
-    if pair_is_open:
-        raise MalformedError("GNU.sparse.offset without a GNU.sparse.numbytes")
-    return fields
+    major = records.get(b"GNU.sparse.major", b"0")
+    if major == b"1":
+        return None
+    if major != b"0":
+        raise MalformedError(f"sparse format {major[:20]!r} is unknown")
+    text = records.get(b"GNU.sparse.map")
+    if not text:
+        return []
+    count = text.count(b",") // 2 + 1
+    if count > count_limit:
+        raise MalformedError(f"sparse map of {count} segments, the limit is {count_limit}")
+    return [_decimal(number) for number in text.split(b",")]
 
 
 def text_map(more: Callable[[], bytes], count_limit: int) -> tuple[int, list[int]]:

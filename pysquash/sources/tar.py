@@ -2,43 +2,46 @@
 
 In: a layer, plain or compressed. Out: a `Source`: entries with checked names and numbers, and their content.
 Source: POSIX.1-1988 ustar, POSIX.1-2001 pax, GNU tar's manual; v7 archives by what they lack.
-Rules kept here: a damaged, truncated or contradictory header is an error that says where; nothing is resolved,
-stripped or cut short in silence; content is never held whole unless it is small.
-Not here: decompression (compression/stream); the bytes in hand (tar_buffer); numbers and checksums (tar_header); pax
-records (pax); sparse maps (sparse); which of two equal names stands, and where links lead (tree/merge).
+Rules kept here: a damaged, truncated or contradictory header is an error that says where; what GNU tar, bsdtar and
+Python's tarfile read alike is read like that, with a warning; content is never held whole unless it is small.
+Not here: decompression (compression/stream); the bytes in hand (tar_buffer); the end of the archive, messages
+(tar_framing); numbers and checksums (tar_header); pax records (pax, pax_xattrs); sparse maps (sparse); which of two
+equal names wins, and where links lead (tree/merge).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NoReturn
 
 from pysquash.compression.stream import Layer, LayerStream, StreamChecks
-from pysquash.errors import LimitError, SourceError, UnsupportedEntryError, printable
-from pysquash.format.constants import XATTR_PREFIXES
-from pysquash.notices import Notice, Warn, WarningKind
+from pysquash.errors import LimitError, UnsupportedEntryError, printable
+from pysquash.notices import Warn, WarningKind
 from pysquash.options import DuplicatePolicy, WriterOptions
 from pysquash.sources.path_limits import check_path_limits
-from pysquash.sources.pax import parse_records, pax_number, pax_seconds, pax_xattrs
+from pysquash.sources.pax import Keywords, PaxRecords, pax_number, pax_seconds
+from pysquash.sources.pax_xattrs import PaxXattrs
 from pysquash.sources.sparse import SPARSE_KEYS, checked_segments, old_gnu_map, pax_map, text_map
-from pysquash.sources.tar_buffer import ChunkBuffer
+from pysquash.sources.tar_framing import TarFraming
 from pysquash.sources.tar_header import (
     BLOCK_SIZE,
     HEADER,
     USTAR_MAGIC,
     ZERO_BLOCK,
+    ZERO_NUMBER,
     MalformedError,
-    Numbers,
     OwnerOf,
     checksum,
     is_checksum_right,
     names_of_owners,
 )
-from pysquash.tree.entry import HIGHEST_MTIME, Entry, Kind, Xattrs
+from pysquash.tree.entry import HIGHEST_MTIME, Entry, Kind
 
 __all__ = ["TarSource"]
 
 _FILE_TYPES = frozenset(b"0\x007S")
+_USERS_TYPES = _FILE_TYPES | frozenset(b"15D")
+"""Types that can have attributes user.*. A hard link's own are ignored, so there is nothing to report about them."""
+
 _KINDS = {
     ord("1"): Kind.HARD_LINK,
     ord("2"): Kind.SYMLINK,
@@ -50,19 +53,18 @@ _KINDS = {
 }
 _PAX_TYPES = frozenset(b"xX")  # X is what Solaris wrote before POSIX settled on x
 _EXTENDED_TYPES = _PAX_TYPES | frozenset(b"gLK")
-_NOT_FROM_GLOBAL = (b"path", b"linkpath", b"size")
-_SPARSE_COUNT_LIMIT = 1_000_000
+_NOT_FROM_GLOBAL = frozenset([b"path", b"linkpath", b"size"])
 _KNOWN_PARENTS_SIZE = 1 << 16
 _ID_LIMIT = 1 << 32
 _MAJOR_LIMIT, _MINOR_LIMIT = 1 << 12, 1 << 20
+_SHOWN_SIZE = 300
 
 
-class TarSource(ChunkBuffer):
-    """One tar layer; a `Source`.
+class TarSource(TarFraming):
+    """One tar layer; a `Source`."""
 
-    Attributes:
-        name: What messages call it.
-    """
+    has_xattrs = True
+    """Whether entries have extended attributes; False where nobody asks for them."""
 
     def __init__(
         self,
@@ -84,20 +86,14 @@ class TarSource(ChunkBuffer):
             checks: Sees every byte of the stream, or None.
             owner_of: Has the last word on owners, or None for the numbers as they are.
         """
-        super().__init__(LayerStream(layer, name=name, limits=options.limits, checks=checks), self._ends_early)
-        self.name = name
-        self._options = options
-        self._limits = options.limits
-        self._warn = warn
+        stream = LayerStream(layer, name=name, limits=options.limits, checks=checks)
+        super().__init__(stream, name=name, options=options, warn=warn)
         self._owner_of = owner_of
-        self._content_left = 0  # of the entry yielded last
-        self._content_padding = 0
-        self._numbers = Numbers()
         self._good_parents: set[bytes] = {b""}
-        self._global_records: dict[bytes, bytes] = {}
-        # Of the entry being parsed, for messages:
-        self._entry_start = 0
-        self._entry_name: bytes | None = None
+        self._keywords = Keywords(self._notice_keyword)
+        self._global = PaxRecords()
+        self._global_size = 0
+        self._xattrs = PaxXattrs(options, self._notice)
 
     @property
     def duplicates(self) -> DuplicatePolicy | None:
@@ -137,16 +133,20 @@ class TarSource(ChunkBuffer):
         """Parse header after header. The common case, a header without extensions, stays in this function."""
         numbers, unpack, file_kind, no_names = self._numbers, HEADER.unpack_from, Kind.FILE, (b"", b".", b"..")
         no_records: dict[bytes, bytes] = {}
-        records: list[tuple[bytes, bytes]] = []  # of the pax header in front of the entry
-        long_name = long_target = None  # of GNU's L and K entries in front of it
-        pending_start: int | None = None  # where the first of them stands
+        records: PaxRecords | None = None  # of the pax headers before the entry
+        long_name = long_target = None  # of GNU's L and K entries before it
+        pending_start: int | None = None  # where the first of them starts
         expected_sums: dict[bytes, int] = {}
         good_parents = self._good_parents
         name_limit, path_limit = self._limits.component_size, self._limits.path_size
         while True:
-            left = self._content_left + self._content_padding
+            left = self._content_left
             if left:
-                self._content_left = self._content_padding = 0
+                self._content_left = 0
+                self._skip(left)
+            left = self._content_padding
+            if left:
+                self._content_padding = 0
                 self._skip(left)
             position = self._position
             buffer = self._buffer
@@ -161,7 +161,8 @@ class TarSource(ChunkBuffer):
             if not buffer[position] and buffer[position : position + BLOCK_SIZE] == ZERO_BLOCK:
                 self._position = position + BLOCK_SIZE
                 if pending_start is not None:
-                    self._fail("the archive ends behind an extended header, without the entry that it is for")
+                    self._notice_pending()
+                    records = long_name = long_target = pending_start = None
                 if self._is_end():
                     return
                 continue
@@ -195,18 +196,24 @@ class TarSource(ChunkBuffer):
             size = numbers[size_field]
             if size < 0:
                 self._fail(f"size is {size}")
+            if not size and not size_field[0] and size_field != ZERO_NUMBER:
+                self._notice_malformed(f"the size field {size_field!r} begins with NUL and is read as 0")
 
             if entry_type in _EXTENDED_TYPES:
                 if pending_start is None:
                     pending_start = self._entry_start
                 data = self._extended_header(size)
                 if entry_type in _PAX_TYPES:
-                    if records:
-                        self._fail("two pax headers in front of one entry")
-                    records = parse_records(data)
+                    if records is None:
+                        records = PaxRecords()
+                    else:
+                        self._notice_malformed(
+                            "two pax headers before one entry; of equal keywords the later one counts"
+                        )
+                    records.add(data, self._keywords)
                 elif entry_type == ord("g"):
                     self._take_global(data)
-                    if not records and long_name is None and long_target is None:
+                    if records is None and long_name is None and long_target is None:
                         pending_start = None
                 elif entry_type == ord("L"):
                     long_name = self._long_name(data)
@@ -214,9 +221,9 @@ class TarSource(ChunkBuffer):
                     long_target = self._long_name(data)
                 continue
 
-            name = name.partition(b"\0")[0]
+            name = header_name = name.partition(b"\0")[0]
             if prefix[0] and magic == USTAR_MAGIC and entry_type != ord("S"):
-                # "joined only when the magic is ustar\0": GNU incremental archives keep times there.
+                # Joined only when the magic is ustar\0: GNU incremental archives keep times there.
                 name = prefix.partition(b"\0")[0] + b"/" + name
             target = target.partition(b"\0")[0]
             if long_name is not None:
@@ -228,53 +235,60 @@ class TarSource(ChunkBuffer):
             self._entry_name = name
             mode_bits, owner, group, seconds = numbers[mode], numbers[uid], numbers[gid], numbers[mtime_field]
             own_records = no_records
-            if records or self._global_records:
-                own_records = {**self._global_records, **dict(records)}
+            if records is not None or self._global.fields or self._global.attributes:
+                if records is None:
+                    records = PaxRecords()
+                own_records = {**self._global.fields, **records.fields} if self._global.fields else records.fields
                 name = self._override(own_records, b"path", name)
                 target = self._override(own_records, b"linkpath", target)
                 self._entry_name = name
-                if b"size" in own_records:
-                    size = pax_number(b"size", own_records[b"size"])
-                    if size < 0:
-                        self._fail(f"size is {size}")
-                if b"uid" in own_records:
+                if own_records.get(b"size"):
+                    size = self._pax_size(own_records[b"size"], entry_type)
+                if own_records.get(b"uid"):
                     owner = pax_number(b"uid", own_records[b"uid"])
-                if b"gid" in own_records:
+                if own_records.get(b"gid"):
                     group = pax_number(b"gid", own_records[b"gid"])
-                if b"mtime" in own_records:
-                    seconds = pax_seconds(own_records[b"mtime"])
-                # A hard link's own attributes are ignored, so there is nothing to say of them.
-                is_for_users = entry_type in _FILE_TYPES or _KINDS.get(entry_type) in (Kind.DIRECTORY, Kind.HARD_LINK)
-                entry.xattrs = self._xattrs(own_records, is_for_users=is_for_users)
+                if own_records.get(b"mtime"):
+                    seconds = self._pax_mtime(own_records[b"mtime"])
+                if self.has_xattrs:
+                    is_for_users = entry_type in _USERS_TYPES
+                    entry.xattrs = self._xattrs.of_entry(records.attributes, mode_bits, is_for_users=is_for_users)
+                records = None
             pending_start = None
 
-            # Content first: whatever the entry turns out to be, the next header is behind it.
+            # Content first: whatever the entry turns out to be, the next header follows it.
             entry.size = self._content_left = size
             self._content_padding = -size % BLOCK_SIZE
             if entry_type in _FILE_TYPES:
                 if entry_type == ord("S") or (own_records and any(key in own_records for key in SPARSE_KEYS)):
                     header = buffer[position : position + BLOCK_SIZE]
-                    name = self._make_sparse(entry, header, entry_type, name, records, own_records)
-                if name.endswith(b"/"):
+                    name = self._make_sparse(entry, header, entry_type, name, own_records)
+                if name.endswith(b"/"):  # how v7 archives mark a directory
                     if size:
-                        self._fail(f"a regular file of {size} bytes whose name ends in '/'")
-                    entry.kind = Kind.DIRECTORY  # how v7 archives say it
+                        self._take_v7_size(entry, entry_type, header_name)
+                    entry.kind = Kind.DIRECTORY
             else:
                 kind = _KINDS.get(entry_type)
                 if kind is None:
-                    records = []
                     self._skip_unknown(entry_type)
                     continue
                 entry.kind, entry.size = kind, 0
+                if size and entry_type != ord("D"):
+                    self._content_left = self._size_of_link_data(size) if kind is Kind.HARD_LINK else 0
+                    self._content_padding = -self._content_left % BLOCK_SIZE
                 if kind is Kind.HARD_LINK:
+                    if not target:
+                        self._drop_link()
+                        continue
                     entry.target = self._path(target)
                 elif kind is Kind.SYMLINK:
                     entry.target = self._symlink_target(target)
                     mode_bits = 0o777  # what every extraction on Linux gives it, whatever the header says
                 elif kind is Kind.BLOCK_DEVICE or kind is Kind.CHARACTER_DEVICE:
                     entry.device = self._device(numbers[major], numbers[minor])
-            if records:
-                records = []
+                elif kind is Kind.DIRECTORY and not name:
+                    self._notice_malformed("a directory without a name is taken for the root")
+                    name = b"/"
 
             # A name whose parent was checked before needs a look at its last component only.
             plain = name[2:] if name[:2] == b"./" else name
@@ -294,32 +308,34 @@ class TarSource(ChunkBuffer):
             entry.mtime = seconds if 0 <= seconds <= HIGHEST_MTIME else self._clamped(seconds)
             yield entry
 
-    def _extended_header(self, size: int) -> bytes:
-        """Take the data of a header that describes the next entry."""
-        limit = self._limits.extended_header_size
-        if size > limit:
-            raise LimitError(
-                "an extended header's size", size, limit, where=f"{self.name}: at byte {self._entry_start}"
-            )
-        data = self._take(size)
-        self._skip(-size % BLOCK_SIZE)
-        return data
-
     def _take_global(self, data: bytes) -> None:
-        # "applied per POSIX, never path, linkpath or size", which would make all entries one
-        for key, value in parse_records(data):
-            if key in _NOT_FROM_GLOBAL:
-                self._notice(WarningKind.PAX_KEYWORD_IGNORED, f"global pax header: {key.decode('ascii')} is ignored")
-            elif value:
-                self._global_records[key] = value
-            else:
-                self._global_records.pop(key, None)
+        """Apply a global header; never path, linkpath or size, which would make all entries one, nor a sparse map."""
+        records, limit = PaxRecords(), self._limits.extended_header_size
+        records.add(data, self._keywords)
+        for key in [key for key in records.fields if key in _NOT_FROM_GLOBAL or key.startswith(b"GNU.")]:
+            del records.fields[key]
+            self._notice(WarningKind.PAX_KEYWORD_IGNORED, f"global pax header: {key.decode('ascii')} is ignored")
+        for old, new in (
+            (self._global.fields, records.fields),
+            (self._global.attributes, records.attributes),
+        ):
+            for key, value in new.items():
+                if key in old:
+                    self._global_size -= len(key) + len(old.pop(key))
+                if value:
+                    old[key] = value
+                    self._global_size += len(key) + len(value)
+        where = f"{self.name}: at byte {self._entry_start}"
+        if self._global_size > limit:
+            raise LimitError("size of global pax records", self._global_size, limit, where=where)
+        if records.attributes:
+            self._xattrs.set_global(self._global.attributes, where=where)
 
     def _long_name(self, data: bytes) -> bytes:
-        name = data.rstrip(b"\0")
-        if b"\0" in name:
+        name, _, rest = data.partition(b"\0")
+        if rest.strip(b"\0"):
             self._entry_name = name
-            self._fail("a long name has a NUL in it")
+            self._notice_malformed("a long name has a NUL in it, and is cut there")
         return name
 
     def _override(self, records: dict[bytes, bytes], key: bytes, value: bytes) -> bytes:
@@ -338,13 +354,12 @@ class TarSource(ChunkBuffer):
         header: bytes,
         entry_type: int,
         name: bytes,
-        records: list[tuple[bytes, bytes]],
         own_records: dict[bytes, bytes],
     ) -> bytes:
         """Read a sparse file's map and real size into the entry, and give its real name."""
-        stored_size = self._content_left
+        stored_size, count_limit = self._content_left, self._limits.segment_count
         if entry_type == ord("S"):
-            real_size, fields = old_gnu_map(header, self._next_block, self._numbers, _SPARSE_COUNT_LIMIT)
+            real_size, fields = old_gnu_map(header, self._next_block, self._numbers, count_limit)
         else:
             name = own_records.get(b"GNU.sparse.name", name)
             if b"\0" in name:
@@ -354,16 +369,13 @@ class TarSource(ChunkBuffer):
             if size_text is None:
                 self._fail("a sparse file without GNU.sparse.realsize or GNU.sparse.size")
             real_size = pax_number(b"GNU.sparse.realsize", size_text)
-            pairs = pax_map(records)
+            pairs = pax_map(own_records, count_limit)
             if pairs is None:
-                taken_size, pairs = text_map(self._next_data_block, _SPARSE_COUNT_LIMIT)
+                taken_size, pairs = text_map(self._next_data_block, count_limit)
                 stored_size -= taken_size
             fields = pairs
         entry.segments = checked_segments(fields, real_size, stored_size)
         entry.size = real_size
-        limit = self._limits.layer_size
-        if real_size > limit:
-            raise LimitError("a sparse file's size", real_size, limit, where=f"{self.name}: {printable(name)}")
         return name
 
     def _next_block(self) -> bytes:
@@ -399,9 +411,7 @@ class TarSource(ChunkBuffer):
             self._fail("a symlink without a target")
         limit = self._limits.target_size
         if len(target) > limit:
-            raise LimitError(
-                "symlink target size", len(target), limit, where=f"{self.name}: {printable(self._entry_name or b'')}"
-            )
+            raise LimitError("symlink target size", len(target), limit, where=self._where())
         return target
 
     def _device(self, major: int, minor: int) -> tuple[int, int]:
@@ -415,27 +425,43 @@ class TarSource(ChunkBuffer):
         self._notice(WarningKind.TIME_CLAMPED, text)
         return kept
 
-    def _xattrs(self, records: dict[bytes, bytes], *, is_for_users: bool) -> Xattrs:
-        """Keep the attributes that SquashFS can hold and Linux can serve: users' are of files and directories only."""
-        kept, limit = [], self._limits.xattr_value_size
-        for name, value in pax_xattrs(records):
-            space, dot, suffix = name.partition(b".")
-            if space + dot not in XATTR_PREFIXES or not suffix or len(name) > 255 or b"\0" in name:
-                self._drop_xattr(name, "cannot be stored")
-            elif space == b"user" and not is_for_users:
-                self._drop_xattr(name, "is on something other than a file or directory")
-            elif len(value) > limit:
-                self._drop_xattr(name, f"has {len(value)} bytes, the limit is {limit}")
-            else:
-                kept.append((name, value))
-        has_acl = any(key.startswith(b"SCHILY.acl.") for key in records)
-        if has_acl and self._options.wants_xattr(b"system.posix_acl_access"):
-            self._notice(WarningKind.ACL_DROPPED, "POSIX ACLs cannot be stored and are dropped")
-        return tuple(kept)
+    def _pax_size(self, value: bytes, entry_type: int) -> int:
+        size = pax_number(b"size", value)
+        if size < 0:
+            self._fail(f"size is {size}")
+        if size and entry_type in b"23456":
+            # bsdtar reads so much data, GNU tar and tarfile none.
+            self._notice_malformed(f"pax size {size} of an entry without data is ignored")
+        return size
 
-    def _drop_xattr(self, name: bytes, why: str) -> None:
-        if self._options.wants_xattr(name):
-            self._notice(WarningKind.XATTR_DROPPED, f"xattr {printable(name)[:300]} {why} and is dropped")
+    def _pax_mtime(self, value: bytes) -> int:
+        seconds, is_whole = pax_seconds(value)
+        if not is_whole:
+            self._notice_malformed(f"pax mtime is {value[:40]!r}; {seconds} is stored")
+        return seconds
+
+    def _take_v7_size(self, entry: Entry, entry_type: int, header_name: bytes) -> None:
+        """Decide on a file with a size whose name ends in '/': v7 archives mark directories so, and no data follows."""
+        if entry_type or entry.segments is not None or not header_name.endswith(b"/"):
+            self._fail(f"a regular file of {entry.size} bytes whose name ends in '/'")
+        self._content_left = self._content_padding = entry.size = 0
+
+    def _size_of_link_data(self, size: int) -> int:
+        """Return how much data follows a hard link: none where the next block is a header.
+
+        `pax -o linkdata` puts the file's content there; other programs write the target's size, and nothing.
+        """
+        if self._is_at_header():
+            self._notice_malformed(f"a hard link has the size {size}; no data follows")
+            return 0
+        self._notice_malformed(f"a hard link has {size} bytes of data, which are skipped")
+        return size
+
+    def _drop_link(self) -> None:
+        text = "a hard link without a target"
+        if not self._options.lenient:
+            self._fail(text)
+        self._notice(WarningKind.LINK_DROPPED, f"{text} is dropped")
 
     def _skip_unknown(self, entry_type: int) -> None:
         """Pass over an entry of a type that is no file system object, or not of this archive."""
@@ -450,51 +476,9 @@ class TarSource(ChunkBuffer):
             )
         self._notice(WarningKind.ENTRY_SKIPPED, f"type {chr(entry_type)!r} is unknown; the entry is skipped")
 
-    # --- the end ---------------------------------------------------------------------------------------------------
+    def _notice_malformed(self, text: str) -> None:
+        self._notice(WarningKind.HEADER_MALFORMED, text)
 
-    def _is_end(self) -> bool:
-        """Behind a block of zeros: tell whether the archive is at its end, and if so read the stream to its own."""
-        if self._options.ignore_zeros:
-            return False
-        second = self._fill(BLOCK_SIZE) if len(self._buffer) - self._position < BLOCK_SIZE else True
-        if not second or self._buffer[self._position : self._position + BLOCK_SIZE] != ZERO_BLOCK:
-            self._notice_end("the archive ends with one block of zeros instead of two")
-        # To the very end, because checksums and digests are over all of it.
-        has_more = False
-        while True:
-            rest = self._buffer[self._position :]
-            if not has_more and rest.strip(b"\0"):
-                has_more = True
-            self._position = len(self._buffer)
-            if not self._fill(1):
-                break
-        if has_more:
-            self._notice_end("there is more behind the end of the archive, and it is ignored; see ignore_zeros")
-        return True
-
-    def _end_without_zeros(self, pending_start: int | None) -> None:
-        left = len(self._buffer) - self._position
-        if left:
-            self._fail(f"the archive ends inside a header, at byte {self._start + self._position + left}")
-        if pending_start is not None:
-            self._fail("the archive ends behind an extended header, without the entry that it is for")
-        if not self._options.ignore_zeros:
-            self._notice_end("the archive ends without blocks of zeros")
-
-    def _ends_early(self, missing_size: int) -> NoReturn:
-        end = self._start + len(self._buffer)
-        self._fail(f"the archive ends {missing_size} bytes early, at byte {end}")
-
-    def _notice_end(self, text: str) -> None:
-        self._entry_name = None
-        self._entry_start = self._start + self._position
-        self._notice(WarningKind.END_OF_ARCHIVE, text)
-
-    def _notice(self, kind: WarningKind, text: str) -> None:
-        """Warn of something about the entry being parsed, or fail with it where the caller is strict."""
-        if self._options.strict:
-            self._fail(text)
-        self._warn(Notice(kind, text, self.name, self._entry_name, self._entry_start))
-
-    def _fail(self, text: str) -> NoReturn:
-        raise SourceError(text, source=self.name, entry=self._entry_name, offset=self._entry_start)
+    def _notice_keyword(self, key: bytes) -> None:
+        text = f"pax keyword {printable(key)[:_SHOWN_SIZE]} is unknown, and its records are ignored"
+        self._notice(WarningKind.PAX_KEYWORD_IGNORED, text)

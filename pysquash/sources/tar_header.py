@@ -2,8 +2,8 @@
 
 In: the stream's bytes. Out: the header's raw fields, and numbers out of octal or base-256 fields.
 Source: POSIX.1-1988 "ustar Interchange Format", GNU tar's manual "Basic Tar Format".
-Rules kept here: a number field is octal digits with blanks or NULs around them, or base-256; anything else is
-malformed.
+Rules kept here: a number field is octal digits with blanks around them, up to the first NUL, or base-256; anything else
+is malformed.
 Not here: what the fields mean together (tar), extended headers (pax), sparse maps (sparse).
 """
 
@@ -16,10 +16,12 @@ from zlib import adler32
 
 __all__ = [
     "BLOCK_SIZE",
+    "CHECKSUM_FIELD",
     "GNU_MAGIC",
     "HEADER",
     "USTAR_MAGIC",
     "ZERO_BLOCK",
+    "ZERO_NUMBER",
     "MalformedError",
     "Numbers",
     "OwnerOf",
@@ -30,6 +32,8 @@ __all__ = [
 
 BLOCK_SIZE = 512
 ZERO_BLOCK = bytes(BLOCK_SIZE)
+ZERO_NUMBER = bytes(12)
+"""A size field of zeros only."""
 
 USTAR_MAGIC = b"ustar\0"
 GNU_MAGIC = b"ustar "
@@ -41,10 +45,13 @@ _USER_NAME_START, _GROUP_NAME_START, _GROUP_NAME_END = 265, 297, 329
 _CHECKSUM_START = 148
 _CHECKSUM_SIZE = 8
 
+CHECKSUM_FIELD = slice(_CHECKSUM_START, _CHECKSUM_START + _CHECKSUM_SIZE)
+"""The checksum field in a header."""
+
 OwnerOf = Callable[[bytes, bytes, int, int], tuple[int, int]]
 """Gives uid and gid for an entry's user name, group name, uid and gid."""
 
-_OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*(?:\0.*)?", re.DOTALL)
+_OCTAL = re.compile(rb" *([0-7]*) *(?:\0.*)?", re.DOTALL)
 
 _MEMO_SIZE = 1 << 16
 
@@ -79,7 +86,7 @@ def _number(field: bytes) -> int:
         return value - (1 << bits) if value >> bits - 1 else value
     match = _OCTAL.fullmatch(field)
     if match is None:
-        raise MalformedError(f"{field!r} is no number")
+        raise MalformedError(f"{field!r} is not a number")
     return int(match[1] or b"0", 8)
 
 

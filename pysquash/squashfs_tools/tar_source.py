@@ -50,6 +50,8 @@ class HostOwners:
 class CheckedTarSource(TarSource):
     """A tar that is one tree, entry by entry, before it is merged into one."""
 
+    ignore_zeros_option = "-ignore-zeros"
+
     def __init__(
         self,
         layer: Layer,

@@ -49,7 +49,8 @@ ALLOWED = {
     "sorting": {"options", "spool", "tree", "verification"},
     "verification": {"errors", "options", "readback", "tree", "writer"},
     "readback": {"errors", "format", "fsck", "options", "reader", "tree", "writer"},
-    "reading": {"errors", "options", "report", "sources", "spool", "tree", "verification"},
+    "entry_limits": {"errors", "options", "tree"},
+    "reading": {"entry_limits", "errors", "options", "report", "sources", "spool", "tree", "verification"},
     "merged_tree": {"notices", "errors", "options", "reading", "sources", "tree", "verification"},
     "packing": {
         "notices",
@@ -66,6 +67,7 @@ ALLOWED = {
     },
     "layering": {
         "atomic",
+        "entry_limits",
         "notices",
         "errors",
         "options",

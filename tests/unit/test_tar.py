@@ -12,7 +12,7 @@ from pysquash.errors import LimitError, SourceError, UnsupportedEntryError
 from pysquash.options import Limits, WriterOptions
 from pysquash.sources.tar import TarSource
 from pysquash.tree.entry import Entry, Kind
-from tests.noticing import Recorder
+from tests.noticing import Recorder, fail
 from tests.tarbuild import BLOCK, END, gnu_long, header, padded, pax, pax_records
 
 
@@ -59,7 +59,22 @@ class TestDialects:
     def test_v7_directory_by_its_slash(self) -> None:
         assert one(header(b"dir/", b"\0", magic=b"")).kind is Kind.DIRECTORY
 
-    def test_slash_behind_a_file_with_content(self) -> None:
+    @pytest.mark.parametrize("magic", [b"", b"ustar\x0000", b"ustar  "])
+    def test_v7_directory_with_a_size(self, magic: bytes) -> None:
+        raw = header(b"bin/", b"\0", 512, magic=magic) + header(b"bin/sh") + END
+        entries, _, warnings = read(raw)
+        assert [(entry.path, entry.kind, entry.size) for entry in entries] == [
+            (b"bin", Kind.DIRECTORY, 0),
+            (b"bin/sh", Kind.FILE, 0),
+        ]
+        assert warnings == []
+
+    @pytest.mark.parametrize("extension", [pax((b"path", b"x/")), gnu_long(b"x/")])
+    def test_long_name_of_a_v7_directory_with_a_size(self, extension: bytes) -> None:
+        """GNU tar and bsdtar make it a directory, tarfile a file."""
+        fails(extension + header(b"q", b"\0", 512, magic=b"") + header(b"f") + END, "ends in '/'")
+
+    def test_slash_after_a_file_with_content(self) -> None:
         fails(header(b"file/", size=5) + padded(b"hello") + END, r"t\.tar: file/: at byte 0: .*ends in '/'")
 
     def test_contiguous_is_a_file(self) -> None:
@@ -170,13 +185,34 @@ class TestNames:
     def test_nul_in_a_name(self) -> None:
         fails(pax((b"path", b"a\0b")) + header(b"x") + END, "NUL")
         fails(pax((b"linkpath", b"a\0b")) + header(b"x", b"2") + END, "NUL")
-        fails(gnu_long(b"a\0b") + header(b"x") + END, "NUL")
+
+    def test_nul_in_a_long_name_cuts_it(self) -> None:
+        raw = gnu_long(b"a\0b") + gnu_long(b"t\0u", b"K") + header(b"x", b"2") + END
+        entries, _, warnings = read(raw)
+        assert (entries[0].path, entries[0].target) == (b"a", b"t")
+        assert ["a long name has a NUL in it" in warning for warning in warnings] == [True, True]
+        fails(raw, "NUL", strict=True)
+        assert one(gnu_long(b"a\0\0\0") + header(b"x")).path == b"a"
 
     def test_bytes_are_kept(self) -> None:
         assert one(header(b"\xff\x01\n")).path == b"\xff\x01\n"
 
     def test_no_name(self) -> None:
         fails(header(b"") + END, "without a name")
+        fails(header(b"", b"2", target=b"t") + END, "without a name")
+
+    def test_directory_without_a_name_is_the_root(self) -> None:
+        entries, _, warnings = read(header(b"", b"5", mode=0o711) + END)
+        assert [(entry.path, entry.mode) for entry in entries] == [(b"", 0o711)]
+        assert "a directory without a name" in warnings[0]
+        fails(header(b"", b"5") + END, "a directory without a name", strict=True)
+
+    def test_hard_link_without_a_target(self) -> None:
+        raw = header(b"l", b"1") + FILE + END
+        fails(raw, r"t\.tar: l: at byte 0: a hard link without a target")
+        entries, _, warnings = read(raw, lenient=True)
+        assert [entry.path for entry in entries] == [b"file"]
+        assert "a hard link without a target is dropped" in warnings[0]
 
     def test_symlink_targets(self) -> None:
         assert len(one(gnu_long(b"t" * 4095, b"K") + header(b"l", b"2")).target) == 4095
@@ -207,12 +243,42 @@ class TestNumbers:
         assert "is stored" in warnings[0]
         fails(pax((b"mtime", mtime)) + header(b"f") + END, "is stored", strict=True)
 
+    @pytest.mark.parametrize("mtime", [b"12.5x", b"12 3", b"12\n", b"12e3"])
+    def test_characters_after_a_pax_time(self, mtime: bytes) -> None:
+        raw = pax((b"mtime", mtime)) + header(b"f") + END
+        entries, _, warnings = read(raw)
+        assert entries[0].mtime == 12
+        assert "12 is stored" in warnings[0]
+        fails(raw, "12 is stored", strict=True)
+
+    @pytest.mark.parametrize("mtime", [b"x", b".5", b"+5", b" 12"])
+    def test_pax_time_without_a_number(self, mtime: bytes) -> None:
+        fails(pax((b"mtime", mtime)) + header(b"f") + END, "not a number of seconds")
+
+    def test_empty_pax_number_means_that_of_the_header(self) -> None:
+        """POSIX: an empty value removes what global headers say."""
+        raw = pax((b"uid", b"5"), (b"mtime", b"6"), type_flag=b"g")
+        raw += (
+            pax((b"uid", b""), (b"mtime", b""), (b"size", b"")) + header(b"f", size=2, uid=1, mtime=2) + padded(b"ab")
+        )
+        entry = one(raw)
+        assert (entry.uid, entry.mtime, entry.size) == (1, 2, 2)
+
+    @pytest.mark.parametrize("size", [b"\0" + b"0000000003", b"\0\0\0\0000000003", b"\x003"])
+    def test_size_that_begins_with_nul_is_0(self, size: bytes) -> None:
+        raw = header(b"f", size=size) + header(b"g") + END
+        entries, _, warnings = read(raw)
+        assert [(entry.path, entry.size) for entry in entries] == [(b"f", 0), (b"g", 0)]
+        assert "begins with NUL" in warnings[0]
+        fails(raw, "begins with NUL", strict=True)
+        assert one(header(b"f", size=bytes(12))).size == 0
+
     def test_negative_mtime_in_base_256(self) -> None:
         assert read(header(b"f", mtime=b"\xff" * 12) + END)[0][0].mtime == 0
 
     @pytest.mark.parametrize("field", [b"12x", b"1_0", b"0o7", b"+7", b"-7", b"8"])
     def test_no_number(self, field: bytes) -> None:
-        fails(header(b"f", uid=field) + END, "is no number")
+        fails(header(b"f", uid=field) + END, "is not a number")
 
     @pytest.mark.parametrize("value", [b"x", b"1.5", b"", b"1e3", b" 1"])
     def test_no_pax_number(self, value: bytes) -> None:
@@ -235,7 +301,20 @@ class TestFraming:
         fails(FILE[:size], "ends")
 
     def test_truncated_padding(self) -> None:
-        fails(FILE[:-1], "ends 1 bytes early")
+        fails(FILE[:-1], "ends early, at byte 1023: 1 bytes are missing")
+
+    @pytest.mark.parametrize("is_read", [True, False])
+    def test_all_that_is_missing_is_counted(self, is_read: bool) -> None:
+        """Content is read in pieces: the message is about all of it."""
+        raw = header(b"f", size=5_000_000) + bytes(1_000_000)
+        source = TarSource(io.BytesIO(raw), name="t", options=WriterOptions(), warn=fail)
+        with pytest.raises(SourceError, match=r"t: f: at byte 0: .*early, at byte 1000512: 4000000 bytes are missing"):
+            for _ in source:
+                for _ in range(40) if is_read else ():
+                    source.read(100_000)
+
+    def test_a_header_that_is_cut_off(self) -> None:
+        fails(FILE + header(b"g")[:100], "ends inside a header, at byte 1124: 412 bytes are missing")
 
     def test_no_end_of_archive(self) -> None:
         entries, _, warnings = read(FILE)
@@ -252,7 +331,7 @@ class TestFraming:
     def test_second_archive_is_ignored_with_a_warning(self) -> None:
         entries, _, warnings = read(FILE + END + FILE + END)
         assert len(entries) == 1
-        assert "ignore_zeros" in warnings[0]
+        assert "is ignored; --ignore-zeros reads it" in warnings[0]
 
     def test_ignore_zeros(self) -> None:
         entries, _, warnings = read(FILE + END + FILE + END, ignore_zeros=True)
@@ -264,12 +343,26 @@ class TestFraming:
     def test_empty_archive(self) -> None:
         assert read(END) == ([], [], [])
 
-    def test_extended_header_for_nothing(self) -> None:
-        fails(pax((b"path", b"p")) + END, "without the entry")
-        fails(gnu_long(b"p"), "without the entry")
+    @pytest.mark.parametrize("extended", [pax((b"path", b"p")), gnu_long(b"p"), gnu_long(b"p", b"K")])
+    @pytest.mark.parametrize("end", [END, bytes(BLOCK), b""])
+    def test_extended_header_before_the_end(self, extended: bytes, end: bytes) -> None:
+        entries, _, warnings = read(FILE + extended + end)
+        assert [entry.path for entry in entries] == [b"file"]
+        assert "at byte 1024: an extended header before the end of the archive, without an entry" in warnings[0]
+        fails(FILE + extended + end, "without an entry", strict=True)
+
+    def test_extended_header_before_the_end_of_the_first_archive(self) -> None:
+        """It is not for the first entry of the next one."""
+        entries, _, _ = read(gnu_long(b"p") + pax((b"uid", b"5")) + END + FILE + END, ignore_zeros=True)
+        assert [(entry.path, entry.uid) for entry in entries] == [(b"file", 0)]
 
     def test_two_pax_headers(self) -> None:
-        fails(pax((b"path", b"p")) * 2 + header(b"x") + END, "two pax headers")
+        raw = pax((b"path", b"p"), (b"uid", b"3")) + pax((b"path", b"q"), (b"gid", b"4")) + header(b"x") + FILE + END
+        entries, _, warnings = read(raw)
+        assert [(entry.path, entry.uid, entry.gid) for entry in entries] == [(b"q", 3, 4), (b"file", 0, 0)]
+        assert len(warnings) == 1
+        assert "two pax headers" in warnings[0]
+        fails(raw, "two pax headers", strict=True)
 
     @pytest.mark.parametrize(
         "data", [b"x path=a\n", b"99 path=a\n", b"10 path=ab", b"7 path\n", b"5 =a\n", b"0 a=b\n", b"-1 a=b"]
@@ -278,9 +371,9 @@ class TestFraming:
         fails(header(b"x", b"x", len(data)) + padded(data) + header(b"f") + END, "pax record")
 
     def test_extended_header_limit(self) -> None:
-        fails(
-            header(b"x", b"x", 1 << 21) + END, "an extended header's size is 2097152, the limit is 1048576", LimitError
-        )
+        raw = header(b"x", b"x", (1 << 24) + 1) + END
+        fails(raw, "extended header size is 16777217, the limit is 16777216", LimitError)
+        assert one(pax((b"comment", b"c" * (2 << 20)), (b"path", b"p")) + header(b"x")).path == b"p"
 
     def test_unknown_type(self) -> None:
         entries, _, warnings = read(header(b"odd", b"Z", 5) + padded(b"hello") + FILE + END)
@@ -291,11 +384,6 @@ class TestFraming:
     def test_volume_label_and_volumes(self) -> None:
         assert read(header(b"label", b"V") + FILE + END)[0][0].path == b"file"
         fails(header(b"rest", b"M", 5) + padded(b"hello") + END, "another volume", UnsupportedEntryError)
-
-    @pytest.mark.parametrize("type_flag", [b"1", b"5", b"D"])
-    def test_data_behind_what_has_none_is_skipped(self, type_flag: bytes) -> None:
-        raw = FILE + header(b"x", type_flag, 5, target=b"file") + padded(b"hello") + header(b"last") + END
-        assert [entry.path for entry in read(raw)[0]] == [b"file", b"x", b"last"]
 
     def test_unread_content_is_skipped(self) -> None:
         source = TarSource(io.BytesIO(FILE * 3 + END), name="t", options=WriterOptions(), warn=print)
@@ -384,9 +472,22 @@ class TestSparse:
             fails(pax(*pairs) + header(b"s", size=512) + padded(text) + END, match)
         fails(pax(*pairs) + header(b"s", size=0) + END, "does not end")
 
-    def test_real_size_counts_against_the_limit(self) -> None:
-        pairs = [(b"GNU.sparse.size", b"99999999999999"), (b"GNU.sparse.map", b"")]
-        fails(pax(*pairs) + header(b"s") + END, "a sparse file's size", LimitError)
+    def test_limit_of_segments(self) -> None:
+        pairs = [(b"GNU.sparse.size", b"99"), (b"GNU.sparse.map", b"0,1,5,1")]
+        raw = pax(*pairs) + header(b"s", size=2) + padded(b"ab") + END
+        fails(raw, "sparse map of 2 segments, the limit is 1", limits=Limits(segment_count=1))
+        assert len(read(raw, limits=Limits(segment_count=2))[0]) == 1
+
+    def test_pairs_of_form_0_0_alternate(self) -> None:
+        offset, length = (b"GNU.sparse.offset", b"0"), (b"GNU.sparse.numbytes", b"5")
+        for pairs in ([offset, offset], [length], [offset, length, length], [offset]):
+            records = pax((b"GNU.sparse.size", b"9"), *pairs)
+            fails(records + header(b"s", size=5) + padded(b"12345") + END, "GNU.sparse.offset")
+
+    def test_global_sparse_map_is_ignored(self) -> None:
+        raw = pax((b"GNU.sparse.size", b"9"), (b"GNU.sparse.map", b"0,5"), type_flag=b"g") + FILE + END
+        entries, _, warnings = read(raw)
+        assert (entries[0].size, entries[0].segments, len(warnings)) == (5, None, 2)
 
 
 class TestXattrs:
@@ -407,8 +508,58 @@ class TestXattrs:
         assert "is dropped" in warnings[0]
         fails(raw, "is dropped", strict=True)
 
-    def test_acls_are_dropped_with_a_warning(self) -> None:
-        assert "ACL" in read(pax((b"SCHILY.acl.access", b"user::rw-")) + header(b"f") + END)[2][0]
+    def test_selinux_label(self) -> None:
+        """What `tar --selinux` writes; SCHILY wins, LIBARCHIVE loses."""
+        label, other = (b"RHT.security.selinux", b"a:b:c"), base64.b64encode(b"x")
+        assert one(pax(label) + header(b"f")).xattrs == ((b"security.selinux", b"a:b:c"),)
+        assert one(pax(label) + header(b"l", b"2", target=b"t")).xattrs == ((b"security.selinux", b"a:b:c"),)
+        records = [label, (b"LIBARCHIVE.xattr.security.selinux", other)]
+        assert one(pax(*records) + header(b"f")).xattrs == ((b"security.selinux", b"a:b:c"),)
+        assert one(pax(*records, (b"SCHILY.xattr.security.selinux", b"s")) + header(b"f")).xattrs == (
+            (b"security.selinux", b"s"),
+        )
+
+    @pytest.mark.parametrize(
+        "records",
+        [
+            ((b"SCHILY.acl.access", b"user::rw-,group::r--,other::r--,user:bin:rwx"),),
+            ((b"SCHILY.acl.access", b"user::rw-,group::r--,mask::r--,other::r--"),),
+            ((b"SCHILY.acl.access", b"user::rwx,group::r--,other::r--"),),
+            ((b"SCHILY.acl.access", b"user::rw-"),),
+            ((b"SCHILY.acl.default", b"user::rw-,group::r--,other::r--"),),
+            ((b"SCHILY.acl.ace", b"owner@:rw------------:------:allow"),),
+        ],
+    )
+    def test_acls_are_dropped_with_a_warning(self, records: tuple[tuple[bytes, bytes], ...]) -> None:
+        raw = pax(*records) + header(b"f", mode=0o644) + END
+        assert "ACLs cannot be stored" in read(raw)[2][0]
+        fails(raw, "ACLs cannot be stored", strict=True)
+        assert read(raw, xattrs=False)[2] == []
+
+    @pytest.mark.parametrize("text", [b"user::rw-,group::r--,other::r--", b"user::rw-\ngroup::r--\nother::r--\n", b""])
+    def test_acls_that_repeat_the_mode_lose_nothing(self, text: bytes) -> None:
+        records = pax((b"SCHILY.acl.access", text), (b"SCHILY.acl.default", b""))
+        assert one(records + header(b"f", mode=0o4644), strict=True).xattrs == ()
+
+    def test_global_attributes_are_computed_once(self) -> None:
+        raw = pax((b"SCHILY.xattr.user.a", b"v"), (b"SCHILY.xattr.trusted.b", b"v"), type_flag=b"g")
+        raw += header(b"f") + header(b"g") + pax((b"SCHILY.xattr.user.a", b"w")) + header(b"h")
+        entries, _, warnings = read(raw + header(b"s", b"2", target=b"t") + header(b"u", b"2", target=b"t") + END)
+        assert entries[0].xattrs == ((b"user.a", b"v"), (b"trusted.b", b"v"))
+        assert entries[0].xattrs is entries[1].xattrs
+        assert entries[2].xattrs == ((b"user.a", b"w"), (b"trusted.b", b"v"))
+        assert entries[3].xattrs == ((b"trusted.b", b"v"),)
+        assert entries[3].xattrs is entries[4].xattrs
+        assert len(warnings) == 1  # of user.a on a symlink
+
+    def test_global_records_are_limited(self) -> None:
+        records = b"".join(pax((b"SCHILY.xattr.user.%d" % row, b"v" * 40), type_flag=b"g") for row in range(20))
+        match = "size of global pax records is .*, the limit is 1000"
+        fails(records + FILE + END, match, LimitError, limits=Limits(extended_header_size=1000))
+        again = b"".join(pax((b"SCHILY.xattr.user.a", b"v" * 40), type_flag=b"g") for _ in range(100))
+        read(again + FILE + END, limits=Limits(extended_header_size=1000))
+        match = "size of global extended attributes' names is .*, the limit is 100"
+        fails(records + FILE + END, match, LimitError, limits=Limits(xattr_list_size=100))
 
     def test_value_of_64_kib_and_one_more(self) -> None:
         assert len(one(pax((b"SCHILY.xattr.user.a", b"v" * 65536)) + header(b"f")).xattrs) == 1
@@ -416,6 +567,54 @@ class TestXattrs:
 
     def test_bad_base64(self) -> None:
         fails(pax((b"LIBARCHIVE.xattr.user.a", b"!!")) + header(b"f") + END, "LIBARCHIVE")
+
+
+class TestKeywords:
+    @pytest.mark.parametrize(
+        "record",
+        [
+            (b"atime", b"1.5"),
+            (b"ctime", b"1.5"),
+            (b"comment", b"of git archive"),
+            (b"charset", b"ISO-IR 8859 1 1998"),
+            (b"hdrcharset", b"BINARY"),
+            (b"hdrcharset", b"ISO-IR 10646 2000 UTF-8"),
+            (b"SCHILY.dev", b"1"),
+            (b"SCHILY.ino", b"1"),
+            (b"SCHILY.nlink", b"1"),
+            (b"LIBARCHIVE.creationtime", b"1.5"),
+            (b"uname", b"root"),
+            (b"gname", b"root"),
+        ],
+    )
+    @pytest.mark.parametrize("type_flag", [b"x", b"g"])
+    def test_harmless(self, record: tuple[bytes, bytes], type_flag: bytes) -> None:
+        assert one(pax(record, type_flag=type_flag) + header(b"f"), strict=True).path == b"f"
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            (b"hdrcharset", b"ISO-IR 8859 1 1998"),
+            (b"SCHILY.realsize", b"1"),
+            (b"SCHILY.fflags", b"immutable"),
+            (b"SCHILY.devmajor", b"1"),
+            (b"SUN.holesdata", b"0 1"),
+            (b"GNU.volume.offset", b"1"),
+            (b"RHT.security.other", b"1"),
+            (b"VENDOR.key", b""),
+            (b"Path", b"p"),
+        ],
+    )
+    @pytest.mark.parametrize("type_flag", [b"x", b"g"])
+    def test_unknown(self, record: tuple[bytes, bytes], type_flag: bytes) -> None:
+        raw = (pax(record, type_flag=type_flag) + header(b"f")) * 2 + END
+        _, _, warnings = read(raw)
+        assert len(set(warnings)) >= 1
+        assert f"pax keyword {record[0].decode()} is unknown" in warnings[0]
+        fails(raw, "pax keyword .* is unknown", strict=True)
+
+    def test_each_is_reported_once(self) -> None:
+        assert len(read((pax((b"VENDOR.key", b"v")) + header(b"f")) * 5 + END)[2]) == 1
 
 
 def test_pax_records_builder() -> None:

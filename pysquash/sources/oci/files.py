@@ -178,6 +178,8 @@ class _Member(NamedTuple):
 class _Headers(TarSource):
     """A tar's entries, without their content being read."""
 
+    has_xattrs = False
+
     def __init__(self, file: BinaryIO, *, name: str, limits: Limits) -> None:
         self._file = file
         self._size = file.seek(0, os.SEEK_END)
