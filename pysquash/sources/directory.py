@@ -5,25 +5,26 @@ Rules kept here: no symlink is ever followed; what is opened is what was looked 
 becomes shorter while it is read is an error, one that changes otherwise is a warning; further names of an inode are
 hard links; what is being written is left out. Like mksquashfs it walks into other file systems. Extended attributes
 and holes are taken on Linux; owners, device numbers and link counts wherever the host has them.
-Not here: which names an image can hold besides (tree/merge), what becomes of holes (writer/data).
+Not here: how extended attributes are read (host_xattrs), which names an image can hold besides (tree/merge), what
+becomes of holes (writer/data).
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Protocol
 
 from pysquash.atomic import is_temporary
 from pysquash.errors import LimitError, SourceError, UnsupportedEntryError, printable
-from pysquash.format.constants import XATTR_PREFIXES
 from pysquash.notices import Notice, Warn, WarningKind
 from pysquash.options import WriterOptions
 from pysquash.own_files import OwnFiles
+from pysquash.sources.host_xattrs import HostXattrs
 from pysquash.sources.path_limits import check_path_limits
 from pysquash.tree.entry import HIGHEST_MTIME, Entry, Kind, Segment, Xattrs
 
@@ -41,7 +42,6 @@ _KINDS = {
 _OPEN_FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _OPEN_DIRECTORY = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_DIRECTORY", 0)
 _HAS_DESCRIPTORS = os.open in os.supports_dir_fd and os.scandir in os.supports_fd and os.readlink in os.supports_dir_fd
-_HAS_XATTRS = sys.platform == "linux"
 _MAJOR_LIMIT, _MINOR_LIMIT = 1 << 12, 1 << 20
 
 
@@ -160,6 +160,7 @@ class DirectorySource:
         self._folders: list[Folder] = []
         self._knows_all_names = True  # by the number of names that each inode says it has
         self._first_names: dict[tuple[int, int], tuple[bytes, int]] = {}  # of inodes with names still to come
+        self._host_xattrs = HostXattrs()
         self._file: int | None = None
         self._entry = Entry(b"", Kind.DIRECTORY)
         self._status: os.stat_result | None = None
@@ -285,7 +286,7 @@ class DirectorySource:
             entry.device = self._device(path, status)
         elif kind is Kind.FILE and name is not None:
             self._open(entry, status, folder, name)
-        entry.xattrs = self._xattrs(path, folder, name)
+        entry.xattrs = self._xattrs(path, status, folder, name)
         return entry
 
     def _is_further_name(self, entry: Entry, status: os.stat_result) -> bool:
@@ -318,7 +319,7 @@ class DirectorySource:
             after.st_ino,
             stat.S_IFMT(after.st_mode),
         ):
-            raise SourceError("was replaced by something else while it was being opened", source=self.name, entry=path)
+            raise SourceError("was replaced by something else while it was read", source=self.name, entry=path)
         return after
 
     def _read_at(self, start: int, size: int) -> bytes:
@@ -371,31 +372,20 @@ class DirectorySource:
             )
         return major, minor
 
-    def _xattrs(self, path: bytes, folder: Folder, name: bytes | None) -> Xattrs:
-        """Read the attributes that an image can hold. Linux reads them by path; /proc makes one of a descriptor."""
-        if not _HAS_XATTRS:
-            return ()
-        if folder.descriptor is None:
-            place = folder.host_path if name is None else os.path.join(folder.host_path, name)
+    def _xattrs(self, path: bytes, status: os.stat_result, folder: Folder, name: bytes | None) -> Xattrs:
+        """Read the attributes that an image can hold."""
+        if name is None and folder.descriptor is not None:
+            found = self._host_xattrs.of_open(folder.descriptor)
+        elif self._file is not None:
+            found = self._host_xattrs.of_open(self._file)
         else:
-            place = b"/proc/self/fd/%d/%b" % (folder.descriptor, b"." if name is None else name)
-        try:
-            names = os.listxattr(place, follow_symlinks=False)
-        except OSError as error:
-            if error.errno in (errno.ENOTSUP, errno.ENOENT):  # no such attributes there, or no /proc
-                return ()
-            raise
-        found = []
-        for text in names:
-            raw = os.fsencode(text)
-            if not raw.startswith(XATTR_PREFIXES):
-                if self._options.wants_xattr(raw):
-                    notice = f"xattr {printable(raw)} cannot be stored and is dropped"
-                    self._notice(path, WarningKind.XATTR_DROPPED, notice)
-                continue
-            with contextlib.suppress(FileNotFoundError):  # taken away since it was listed
-                found.append((raw, os.getxattr(place, text, follow_symlinks=False)))
-        return tuple(found)
+            check = partial(self._unchanged, path, status)
+            found = self._host_xattrs.of_name(name or b".", folder.descriptor, folder.host_path, check)
+        for raw, value in found:
+            if value is None and self._options.wants_xattr(raw):
+                notice = f"xattr {printable(raw)} cannot be stored and is dropped"
+                self._notice(path, WarningKind.XATTR_DROPPED, notice)
+        return tuple((raw, value) for raw, value in found if value is not None)
 
     def _notice(self, path: bytes, kind: WarningKind, text: str) -> None:
         if self._options.strict:

@@ -13,6 +13,7 @@ from pysquash import LimitError, SourceError, WriterOptions
 from pysquash.options import Limits
 from pysquash.sources import directory as directory_module
 from pysquash.sources.directory import DirectorySource
+from pysquash.sources.host_xattrs import HostXattrs
 from pysquash.tree.entry import Entry, Kind
 from tests.noticing import Recorder
 
@@ -99,6 +100,43 @@ def test_xattrs(tree: Path) -> None:
         pytest.skip("this file system has no user xattrs")
     entries, _, _ = read(tree)
     assert {entry.path: entry.xattrs for entry in entries}[b"a"] == ((b"user.name", b"value\0"),)
+
+
+@linux_only
+@pytest.mark.parametrize("has_proc", [True, False])
+def test_a_symlink_that_is_replaced_while_its_xattrs_are_read(
+    has_proc: bool, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without /proc it is looked up by its path, where something else can be by then: never is that taken for it."""
+    monkeypatch.setattr(HostXattrs, "_finds_in_proc", lambda *_: has_proc)
+    (tree / "s").symlink_to("nowhere")
+    listed = os.listxattr
+
+    def exchange(place: bytes | int, **keywords: bool) -> list[str]:
+        if isinstance(place, bytes) and place.endswith(b"/s"):
+            (tree / "new").symlink_to("elsewhere")
+            (tree / "new").rename(tree / "s")
+        return listed(place, **keywords)
+
+    monkeypatch.setattr(os, "listxattr", exchange)
+    if has_proc and directory_module._HAS_DESCRIPTORS:
+        read(tree)
+        return
+    with pytest.raises(SourceError, match="replaced"):
+        read(tree)
+
+
+@linux_only
+def test_an_xattr_that_is_removed_after_it_was_listed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.setxattr(tree / "a", "user.name", b"value")
+    listed = os.listxattr
+
+    def with_another(place: bytes | int, **keywords: bool) -> list[str]:
+        return ["user.gone", *listed(place, **keywords)]
+
+    monkeypatch.setattr(os, "listxattr", with_another)
+    entries, _, _ = read(tree)
+    assert {entry.path: entry.xattrs for entry in entries}[b"a"] == ((b"user.name", b"value"),)
 
 
 @posix_only
