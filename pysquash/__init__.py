@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers
     from pysquash.parts import Part
     from pysquash.reader.image import SquashfsImage
     from pysquash.report import Report
+    from pysquash.sources.oci.registry_access import RegistryAccess
     from pysquash.squashfs_writer import SquashfsWriter
     from pysquash.vm.config_output import ConfigOutput
     from pysquash.vm.owners import IdRange, Owners
@@ -59,6 +60,7 @@ __all__ = [
     "PathIsDirectoryError",
     "PathNotDirectoryError",
     "PathNotFoundError",
+    "RegistryAccess",
     "Report",
     "Rule",
     "SourceError",
@@ -114,6 +116,7 @@ _HOMES = {
     "parts": ("Part",),
     "reader.image": ("SquashfsImage",),
     "report": ("Report",),
+    "sources.oci.registry_access": ("RegistryAccess",),
     "squashfs_writer": ("SquashfsWriter",),
     "vm.config_output": ("ConfigOutput",),
     "vm.owners": ("IdRange", "Owners"),

@@ -99,8 +99,7 @@ def build(
     owners: Owners | None = None,
     overrides: Overrides | None = None,
     platform: str | None = None,
-    auth_files: Sequence[str | os.PathLike[str]] | None = None,
-    blob_cache: str | os.PathLike[str] | None = None,
+    registry: RegistryAccess | None = None,
     options: WriterOptions | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -120,10 +119,9 @@ def build(
         exclude: Globs for what is left out of the sources' tree.
         owners: Which owners things get; None to keep them.
         overrides: What else everything gets, the root or directories that nobody describes; None to keep it all.
-        platform: Which image of a container image's index is wanted, as os/arch or os/arch/variant; None for Linux on
-            this machine.
-        auth_files: Where logins for registries are, the first that has one wins; None for podman's and docker's own.
-        blob_cache: A directory in which what comes from registries is kept; None for no such thing.
+        platform: The platform of container images, as os/arch or os/arch/variant; None for Linux on this machine, with
+            a warning where an image is for another one only.
+        registry: How registries are used; None for the defaults.
         options: Every knob there is.
         progress: As for `tar2squashfs`.
 
@@ -141,7 +139,7 @@ def build(
     files, default_files = checked_files(files, "files"), checked_files(default_files, "default_files")
     symlinks = checked_files(symlinks, "symlinks", "(name, target, attributes)")
     directories = checked_files(directories, "directories", "(name, attributes)")
-    auth_files = None if auth_files is None else checked_list(auth_files, "auth_files")
+    registry = _checked_registry(registry)
     if config is not None:
         from pysquash.vm.config_output import ConfigOutput  # noqa: PLC0415
 
@@ -169,7 +167,7 @@ def build(
         if config is not None and config.file is not None:
             sidecar = held.enter_context(Output(config.file, own_files))
         _refuse_contents(own_files, [*files, *default_files])
-        for path in auth_files or ():
+        for path in registry.auth_files or ():
             own_files.refuse(path)
         opened = OpenedSources(
             sources,
@@ -177,7 +175,7 @@ def build(
             target.folder,
             own_files=own_files,
             platform=platform,
-            registries=RegistryAccess(auth_files, blob_cache),
+            registries=registry,
             options=options,
         )
         if config is not None:
@@ -212,8 +210,7 @@ def build_layers(
     *,
     overlay_xattrs: OverlayXattrs = "trusted",
     platform: str | None = None,
-    auth_files: Sequence[str | os.PathLike[str]] | None = None,
-    blob_cache: str | os.PathLike[str] | None = None,
+    registry: RegistryAccess | None = None,
     options: WriterOptions | None = None,
 ) -> LayerImages:
     """Pack each layer into an image of its own, for stacking with overlayfs.
@@ -223,8 +220,7 @@ def build_layers(
         folder: Where to: a folder that is empty or does not exist yet. It appears whole or not at all.
         overlay_xattrs: The name space of the attributes that hide things: "user" for mounts with the option userxattr.
         platform: As for `build`.
-        auth_files: As for `build`.
-        blob_cache: As for `build`.
+        registry: As for `build`.
         options: Every knob there is.
 
     Returns:
@@ -240,7 +236,6 @@ def build_layers(
     if not isinstance(folder, str | os.PathLike):
         raise OptionTypeError(f"the folder is a path, not {folder!r:.80}")
     with ExitStack() as held:
-        registries = RegistryAccess(auth_files, blob_cache)
         own_files = OwnFiles()
         opened = OpenedSources(
             sources,
@@ -248,7 +243,7 @@ def build_layers(
             os.path.dirname(os.path.realpath(folder)),
             own_files=own_files,
             platform=platform,
-            registries=registries,
+            registries=_checked_registry(registry),
             options=options,
         )
         return pack_layers(
@@ -259,6 +254,12 @@ def build_layers(
             options=options,
             warnings=opened.warnings,
         )
+
+
+def _checked_registry(registry: RegistryAccess | None) -> RegistryAccess:
+    if registry is not None and not isinstance(registry, RegistryAccess):
+        raise OptionTypeError(f"registry must be a pysquash.RegistryAccess(...), not {registry!r:.80}")
+    return registry or RegistryAccess()
 
 
 def _refuse_contents(own_files: OwnFiles, files: Iterable[AddedFile]) -> None:

@@ -51,6 +51,12 @@ class WarningKind(enum.StrEnum):
     """A name that another source has already, and that was replaced by a new one."""
     CONFIG_INCOMPLETE = "config-incomplete"
     """A run configuration that lacks something or that the chosen format cannot express."""
+    CREDENTIAL_HELPER_MISSING = "credential-helper-missing"
+    """A credential helper program that is configured and not installed."""
+    FOREIGN_ARCHITECTURE = "foreign-architecture"
+    """A container image for another platform than this machine's, which was not asked for."""
+    INVALID_OWNER = "invalid-owner"
+    """A user or group ID of 2^32-1, which no file can have."""
     OPTION_UNUSED = "option-unused"
     """An option that has no effect on these sources."""
 

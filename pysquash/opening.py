@@ -75,6 +75,9 @@ class OpenedSources:
             from pysquash.sources.oci.platforms import Platform  # noqa: PLC0415
 
             Platform.parse(platform)
+        sources = list(sources)
+        if registries.credentials is not None:
+            _refuse_several_registries(sources)
         for source in sources:
             if not isinstance(source, Part):
                 opened = self._open(source, held, options)
@@ -120,6 +123,24 @@ class OpenedSources:
             held.callback(opened.image.close)
             self._images.append(opened.image)
         return opened
+
+
+def _refuse_several_registries(sources: Iterable[str | Source | Part]) -> None:
+    """Refuse to send the credentials for one registry to another one."""
+    from pysquash.sources.oci.registry_name import RegistryName  # noqa: PLC0415 - few builds have credentials
+
+    hosts = []
+    for source in sources:
+        named = source.source if isinstance(source, Part) else source
+        text = os.fspath(named) if isinstance(named, str | os.PathLike) else ""
+        if text.startswith("docker:"):
+            hosts.append(RegistryName.parse(text.partition(":")[2]).host)
+    several = sorted(set(hosts))
+    if len(several) > 1:
+        names = ", ".join(several)
+        raise OptionError(
+            f"credentials are for one registry, and the sources are in several: {names}: use an auth file"
+        )
 
 
 def _same(source: Source) -> Source:

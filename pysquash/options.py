@@ -164,6 +164,8 @@ class WriterOptions:
         ignore_zeros: Whether to read on after a tar's end-of-archive blocks, so that concatenated archives count.
         strict: Whether what would only be warned of is an error.
         lenient: Whether a hard link to nothing is dropped with a warning instead of being an error.
+        timeout: Seconds without data after which reading a pipe, a stream or a registry fails; None waits for ever for
+            pipes and streams, and 60 seconds for registries.
         verify: Whether to read the image back before it gets its name, compare it with what went in, and check it.
             Takes about as long as packing; for those who must know.
         limits: How much input is accepted.
@@ -195,6 +197,7 @@ class WriterOptions:
     ignore_zeros: bool = False
     strict: bool = False
     lenient: bool = False
+    timeout: float | None = None
     verify: bool = False
     limits: Limits = field(default_factory=Limits)
 
@@ -224,6 +227,10 @@ class WriterOptions:
         for name in _FLAGS:
             if not isinstance(getattr(self, name), bool):
                 raise OptionTypeError(f"{name} must be True or False, not {getattr(self, name)!r:.80}")
+        if self.timeout is not None and (
+            not isinstance(self.timeout, int | float) or isinstance(self.timeout, bool) or not 0 < self.timeout < 1e6
+        ):
+            raise OptionError(f"timeout must be a number of seconds, over 0 and under a million, not {self.timeout!r}")
         if not isinstance(self.limits, Limits):
             raise OptionTypeError(f"limits are a pysquash.Limits(...), not {self.limits!r:.80}")
         if self.strict and self.lenient:

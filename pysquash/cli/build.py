@@ -23,7 +23,6 @@ from pysquash.cli.additions import (
     parse_symlink,
 )
 from pysquash.cli.console import (
-    auth_files,
     output_path,
     progress_bar,
     size_text,
@@ -32,6 +31,7 @@ from pysquash.cli.console import (
     warn,
 )
 from pysquash.cli.image_options import SectionedCommand, image_options, writer_values
+from pysquash.cli.registry_options import registry_access, registry_options
 from pysquash.notices import WarningGroup
 from pysquash.options import WriterOptions
 from pysquash.report import Report
@@ -129,13 +129,14 @@ __all__ = ["build"]
 @click.option("--default-mode", metavar="OCTAL", help="Their permissions, 755 by default.")
 @click.option("--all-time", metavar="SECONDS", help="The time of everything, since 1970.")
 @click.option("--latest-time", metavar="SECONDS", help="What no time is later than.")
-@click.option("--platform", metavar="OS/ARCH", help="Which image of several; Linux on this machine by default.")
-@click.option("--authfile", type=click.Path(path_type=Path, readable=False), help="Where logins for registries are.")
+@click.option("--platform", metavar="OS/ARCH", help="Platform of container images (default: Linux on this machine).")
 @click.option(
-    "--blob-cache",
-    type=click.Path(path_type=Path, readable=False),
-    help="A directory to keep what comes from registries.",
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Fail when a pipe or a registry sends nothing for so long (default: never for pipes, 60 for registries).",
 )
+@registry_options
 @image_options
 @click.option(
     "--whiteouts",
@@ -191,8 +192,6 @@ def build(
     all_time: str | None,
     latest_time: str | None,
     platform: str | None,
-    authfile: Path | None,
-    blob_cache: Path | None,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -201,12 +200,13 @@ def build(
 
     Each SOURCE is a tar, plain or compressed with gzip, bzip2, xz or zstd, `-` for standard input, dir:PATH for a
     directory tree, sqfs:FILE for an image, or a container image: oci:DIR[:REF], oci-archive:FILE[:REF],
-    docker-archive:FILE[:REF] or docker://[HOST/]NAME[:TAG|@DIGEST]. The base comes first, later ones go over it, and
+    docker-archive:FILE[:REF] or docker://[HOST/]NAME[:TAG][@DIGEST]. The base comes first, later ones go over it, and
     their whiteouts delete. Parts go over all of them, and then files and symlinks. With --layers, each layer gets an
     image of its own.
     """
     if not sources and not parts:
         raise click.UsageError("there is no SOURCE")
+    access = registry_access(options)
     writer_options = WriterOptions(**writer_values(options), source_date_epoch=source_date_epoch())
     if layers_folder is not None:
         _refuse_with_layers(click.get_current_context())
@@ -215,8 +215,7 @@ def build(
             layers_folder,
             overlay_xattrs=overlay_xattrs or "trusted",
             platform=platform,
-            auth_files=auth_files(authfile),
-            blob_cache=blob_cache,
+            registry=access,
             options=writer_options,
         )
         if not quiet:
@@ -251,8 +250,7 @@ def build(
                 times={"--root-time": root_time, "--all-time": all_time, "--latest-time": latest_time},
             ),
             platform=platform,
-            auth_files=auth_files(authfile),
-            blob_cache=blob_cache,
+            registry=access,
             options=writer_options,
             progress=progress,
         )

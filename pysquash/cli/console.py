@@ -8,7 +8,6 @@ Not here: how commands end (guard, commands).
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ from pysquash.errors import ImageError, printable
 from pysquash.report import Progress
 
 __all__ = [
-    "auth_files",
     "byte_count",
     "image_errors",
     "output_path",
@@ -83,26 +81,6 @@ def source_date_epoch() -> int:
     return int(text)
 
 
-def auth_files(chosen: Path | None) -> list[Path]:
-    """Tell where logins for registries are.
-
-    Args:
-        chosen: The file that the user named; None for $REGISTRY_AUTH_FILE, or else podman's and docker's own.
-
-    Raises:
-        FileNotFoundError: The file that was named is not there.
-    """
-    named = chosen or _path_from("REGISTRY_AUTH_FILE")
-    if named is not None:
-        if not named.exists():
-            raise FileNotFoundError(errno.ENOENT, "there is no such file, which is to have the logins", str(named))
-        return [named]
-    runtime, config = _path_from("XDG_RUNTIME_DIR"), _path_from("XDG_CONFIG_HOME") or Path.home() / ".config"
-    docker = _path_from("DOCKER_CONFIG") or Path.home() / ".docker"
-    folders = [config] if runtime is None else [runtime, config]
-    return [*(folder / "containers" / "auth.json" for folder in folders), docker / "config.json"]
-
-
 def byte_count(text: str) -> int:
     """Turn "131072", "128K" or "1M" into a number of bytes; a type for click's options.
 
@@ -161,8 +139,3 @@ def progress_bar(*, wanted: bool) -> Iterator[Progress | None]:
                 bars.update(task, description=stage)
 
         yield show
-
-
-def _path_from(variable: str) -> Path | None:
-    text = os.environ.get(variable)
-    return Path(text) if text else None

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from pysquash.cli.console import byte_count
+from pysquash.cli.registry_options import REGISTRY_OPTIONS
 from pysquash.sort_file import read_sort_file
 
 __all__ = ["SectionedCommand", "image_options", "writer_values"]
@@ -115,11 +116,11 @@ def _pairs(texts: Iterable[str]) -> dict[str, str]:
 
 
 class SectionedCommand(click.Command):
-    """A command whose help lists the options about the image apart from all others."""
+    """A command whose help lists the options about registries and about the image apart from all others."""
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a section for each group."""
-        sections: dict[str, list[tuple[str, str]]] = {"Options": [], "Compression": [], "Image": []}
+        sections: dict[str, list[tuple[str, str]]] = {"Options": [], "Registry": [], "Compression": [], "Image": []}
         names = {name: title for title, group in _GROUPS.items() for name in group}
         for parameter in self.get_params(context):
             record = parameter.get_help_record(context)
@@ -141,4 +142,4 @@ def _names(options: Iterable[_Decorator]) -> list[str]:
     return [parameter.name for parameter in nothing.__click_params__]  # type: ignore[attr-defined]
 
 
-_GROUPS = {"Compression": _names(_COMPRESSION), "Image": _names(_CONTENT)}
+_GROUPS = {"Registry": _names(REGISTRY_OPTIONS), "Compression": _names(_COMPRESSION), "Image": _names(_CONTENT)}

@@ -1,8 +1,8 @@
 """Layer streams: runs an iterator ahead of its consumer, on a thread of its own.
 
 In: an iterator of chunks. Out: the same chunks in the same order, and the exception it ended with, if any.
-Rules kept here: what is ahead is bounded; closing ends the thread, also where the consumer gave up; without a thread,
-nothing is ahead.
+Rules kept here: what is ahead is bounded; closing ends the thread, also where the consumer gave up; a consumer waits no
+longer than it wants to. Without a thread, nothing is ahead and no wait ends early.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from pysquash.threads import start_thread
 
-__all__ = ["Ahead"]
+__all__ = ["Ahead", "StalledError"]
 
 _AHEAD_SIZE = 4 << 20
 """Bytes that are ready at most, and one chunk: a few milliseconds of decompression."""
@@ -21,12 +21,22 @@ _AHEAD_SIZE = 4 << 20
 _JOIN_SECONDS = 1.0
 
 
+class StalledError(Exception):
+    """No chunk came in time."""
+
+
 class Ahead:
     """An iterator's chunks, made on another thread."""
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        """Start the thread, if the system has one left. From now on only it touches `chunks`."""
+    def __init__(self, chunks: Iterator[bytes], *, timeout: float | None = None) -> None:
+        """Start the thread, if the system has one left. From now on only it touches `chunks`.
+
+        Args:
+            chunks: What to run ahead.
+            timeout: Seconds to wait for a chunk; None for any time.
+        """
         self._chunks = chunks
+        self._timeout = timeout
         self._ready: deque[bytes] = deque()
         self._ready_size = 0
         self._error: BaseException | None = None
@@ -36,14 +46,18 @@ class Ahead:
         self._thread = start_thread(self._run, "pysquash-ahead")
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the chunks as they are ready, and raise what the iterator raised."""
+        """Yield the chunks as they are ready, and raise what the iterator raised.
+
+        Raises:
+            StalledError: No chunk came in time.
+        """
         if self._thread is None:
             yield from self._chunks
             return
         while True:
             with self._changed:
-                while not self._ready and not self._is_done:
-                    self._changed.wait()
+                if not self._changed.wait_for(lambda: self._ready or self._is_done, self._timeout):
+                    raise StalledError
                 if not self._ready:
                     break
                 chunk = self._ready.popleft()

@@ -11,6 +11,7 @@ Not here: what the bytes mean (sources/tar), reading ahead on a thread (ahead).
 from __future__ import annotations
 
 import os
+import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -18,7 +19,7 @@ from typing import Any, BinaryIO, Protocol, cast
 
 import zstandard
 
-from pysquash.compression.ahead import Ahead
+from pysquash.compression.ahead import Ahead, StalledError
 from pysquash.compression.base import raise_if_out_of_memory
 from pysquash.compression.zstd_frames import FrameScanner
 from pysquash.errors import LimitError, OptionTypeError, SourceError
@@ -74,7 +75,15 @@ class LayerStream:
         head: The first plain bytes, up to 512, once there are any.
     """
 
-    def __init__(self, layer: Layer, *, name: str, limits: Limits, checks: StreamChecks | None = None) -> None:
+    def __init__(
+        self,
+        layer: Layer,
+        *,
+        name: str,
+        limits: Limits,
+        checks: StreamChecks | None = None,
+        timeout: float | None = None,
+    ) -> None:
         """Open the layer and find out what it is compressed with.
 
         Args:
@@ -82,9 +91,11 @@ class LayerStream:
             name: What errors call it.
             limits: layer_size, ratio, ratio_free_size and zstd_window_size are kept here.
             checks: Sees every byte, as it comes and unpacked; or None.
+            timeout: Seconds without data after which reading anything but a regular file fails; None for never.
 
         Raises:
             OSError: The file cannot be opened or read.
+            SourceError: It is damaged at its start, or no data came in time.
             OptionTypeError: The layer is none of these.
         """
         self.consumed_size = 0
@@ -96,8 +107,12 @@ class LayerStream:
         self._read_size = _READ_SIZE
         self._own_file: BinaryIO | None = None
         self._ahead: Ahead | None = None
+        self._waiting: Ahead | None = None
+        self._is_timed = timeout is not None
+        self._is_closed = False
         try:
-            raw = self._raw_chunks(layer) if checks is None else checks.consumed(self._raw_chunks(layer))
+            raw = self._raw_chunks(layer) if timeout is None else self._timed_chunks(layer, timeout)
+            raw = raw if checks is None else checks.consumed(raw)
             head = b""
             for chunk in raw:
                 head += chunk
@@ -156,7 +171,7 @@ class LayerStream:
             SourceError: The stream is truncated, damaged, or followed by something else.
             LimitError: There is more than a limit allows.
         """
-        if self.is_compressed:  # what is read, on another thread, is not what is given
+        if self.is_compressed or self._waiting is not None:  # what is read, on another thread, is not what is given
             return next(self, b"")
         self._read_size = size
         try:
@@ -166,8 +181,10 @@ class LayerStream:
 
     def close(self) -> None:
         """Stop reading ahead and close what we opened. Harmless when called twice."""
-        if self._ahead is not None:
-            self._ahead.close()
+        self._is_closed = True
+        for thread in (self._waiting, self._ahead):
+            if thread is not None:
+                thread.close()
         if self._own_file is not None:
             self._own_file.close()
 
@@ -185,8 +202,34 @@ class LayerStream:
             raise OptionTypeError(f"{_LAYER_KINDS}, not {layer!r:.80}")
         return self._counted(cast(Any, layer))
 
+    def _timed_chunks(self, layer: Layer, timeout: float) -> Iterator[bytes]:
+        """Give the layer's bytes, read on a thread of its own where they can be waited for, as those of a pipe.
+
+        Raises:
+            SourceError: None came in time.
+        """
+        if _is_regular(layer):
+            yield from self._raw_chunks(layer)
+            return
+        self._waiting = Ahead(self._opened_late(layer), timeout=timeout)
+        try:
+            yield from self._waiting
+        except StalledError:
+            raise SourceError(f"no data for {timeout:g} seconds (--timeout)", source=self._name) from None
+
+    def _opened_late(self, layer: Layer) -> Iterator[bytes]:
+        """Open the layer when its first bytes are wanted: opening a named pipe waits for its writer."""
+        chunks = self._raw_chunks(layer)
+        if not self._is_closed:
+            yield from chunks
+        elif self._own_file is not None:  # nobody waited for it
+            self._own_file.close()
+
     def _counted(self, layer: Any) -> Iterator[bytes]:
-        chunks = iter(lambda: layer.read(self._read_size), b"") if hasattr(layer, "read") else layer
+        read = getattr(layer, "read", None)
+        if self._is_timed:  # so as not to wait until a buffer is full
+            read = getattr(layer, "read1", read)
+        chunks = layer if read is None else iter(lambda: read(self._read_size), b"")
         for chunk in chunks:
             if not isinstance(chunk, bytes):
                 if not isinstance(chunk, bytearray | memoryview):
@@ -196,6 +239,16 @@ class LayerStream:
             if chunk:
                 self.consumed_size += len(chunk)
                 yield chunk
+
+
+def _is_regular(layer: Layer) -> bool:
+    """Return whether a layer is a regular file, for which nobody waits."""
+    try:
+        if isinstance(layer, str | os.PathLike):
+            return stat.S_ISREG(os.stat(layer).st_mode)
+        return stat.S_ISREG(os.fstat(cast(Any, layer).fileno()).st_mode)
+    except (OSError, ValueError, AttributeError, TypeError):
+        return False
 
 
 def _chain(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

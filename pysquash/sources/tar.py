@@ -81,12 +81,12 @@ class TarSource(TarFraming):
         Args:
             layer: A path, a binary file object, an iterable of bytes, or a callable that returns one of these.
             name: What messages call it.
-            options: ignore_zeros, strict and limits are kept here.
+            options: ignore_zeros, strict, timeout and limits are kept here.
             warn: Takes what is noteworthy and no error.
             checks: Sees every byte of the stream, or None.
             owner_of: Has the last word on owners, or None for the numbers as they are.
         """
-        stream = LayerStream(layer, name=name, limits=options.limits, checks=checks)
+        stream = LayerStream(layer, name=name, limits=options.limits, checks=checks, timeout=options.timeout)
         super().__init__(stream, name=name, options=options, warn=warn)
         self._owner_of = owner_of
         self._good_parents: set[bytes] = {b""}

@@ -57,7 +57,7 @@ def open_source(
 
     Args:
         text: `dir:PATH` for a directory tree, `sqfs:FILE` for an image, `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`,
-            `docker-archive:FILE[:REF]` or `docker://[HOST/]NAME[:TAG|@DIGEST]` for a container image, `-` for a tar on
+            `docker-archive:FILE[:REF]` or `docker://[HOST/]NAME[:TAG][@DIGEST]` for a container image, `-` for a tar on
             standard input, anything else for a tar's path.
         options: For the sources.
         warn: Takes what they notice.
@@ -90,7 +90,7 @@ def open_source(
         if own_files.may_be_read:
             for path in local_files(text):
                 own_files.refuse(path, source=f"{path} of {text}" if transport == "oci" else text)
-        image = open_image(text, platform=platform, options=options, registries=registries)
+        image = open_image(text, platform=platform, options=options, warn=warn, registries=registries)
         return OpenedSource(image.sources(options, warn), image)
     if text == "-":
         # Unbuffered: a reading thread must not hold a lock that the interpreter wants at its exit.

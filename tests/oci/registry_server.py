@@ -107,6 +107,7 @@ class FakeRegistry:
         asked: The requests, in order.
         login: None, "basic" or "bearer".
         host: Where it is: "127.0.0.1:PORT".
+        tls: The settings of its TLS, or None over HTTP.
     """
 
     def __init__(self, *, certificate: Path | None = None) -> None:
@@ -122,10 +123,11 @@ class FakeRegistry:
         self._scripts: defaultdict[str, list[Answer]] = defaultdict(list)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"registry": self}))
         self._server.daemon_threads = True
+        self.tls: ssl.SSLContext | None = None
         if certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(certificate)
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 

@@ -19,10 +19,11 @@ def entry(user: str, password: str = "secret") -> dict[str, str]:
     return {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
-def found(document: Any, name: str, folder: Path) -> Credentials | None:
+def found(document: Any, name: str, folder: Path, messages: list[str] | None = None) -> Credentials | None:
+    messages = [] if messages is None else messages
     path = folder / "auth.json"
     path.write_text(document if isinstance(document, str) else json.dumps(document))
-    return find_credentials([folder / "no such file", path], RegistryName.parse(f"//{name}"))
+    return find_credentials([folder / "no such file", path], RegistryName.parse(f"//{name}"), messages.append)
 
 
 def user(document: Any, name: str, folder: Path) -> str | None:
@@ -86,6 +87,25 @@ def test_a_file_that_is_none_is_an_error_without_secrets(document: Any, tmp_path
         found(document, "quay.io/a", tmp_path)
     assert "auth" in str(caught.value)
     assert (isinstance(document, dict) and "credHelpers" in document) or "secret" not in str(caught.value)
+
+
+def test_a_missing_helper_for_all_registries_is_a_warning(tmp_path: Path) -> None:
+    messages: list[str] = []
+    assert found({"auths": {}, "credsStore": "that-is-not-there"}, "quay.io/a", tmp_path, messages) is None
+    [message] = messages
+    assert "auth.json: credential helper docker-credential-that-is-not-there (credsStore) is not installed" in message
+    document = {"auths": {"quay.io": entry("me")}, "credsStore": "that-is-not-there"}
+    assert user(document, "quay.io/a", tmp_path) == "me"
+
+
+def test_after_a_missing_helper_the_next_file_counts(tmp_path: Path) -> None:
+    first, second, messages = tmp_path / "first.json", tmp_path / "second.json", list[str]()
+    first.write_text('{"credsStore": "that-is-not-there"}')
+    second.write_text(json.dumps({"auths": {"quay.io": entry("me")}}))
+    login = find_credentials([first, second], RegistryName.parse("//quay.io/a"), messages.append)
+    assert login is not None
+    assert login.user == "me"
+    assert len(messages) == 1
 
 
 def test_a_login_does_not_show_its_secrets() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -41,6 +42,7 @@ from tests.snapshot import need_tool, run
 NOISE = bytes((at * at * 7 + at // 251) & 0xFF for at in range(3_000_000))
 LAYERS = [tar(file("base", NOISE[:50_000])), tar(file("middle", b"m")), tar(file("top", NOISE[:30_000]))]
 SECONDS = 20.0
+ACCESS = ("auth_files", "blob_cache", "credentials", "tls_verify", "cert_dir", "deadline", "min_rate")
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +72,8 @@ def registry() -> Iterator[FakeRegistry]:
 
 def build(registry: FakeRegistry, folder: Path, name: str = "app", **options: object) -> tuple[bytes, Report]:
     """Build what there is under a name."""
-    options = {"auth_files": [], **options}
+    access = {"auth_files": [], **{key: options.pop(key) for key in ACCESS if key in options}}
+    options["registry"] = RegistryAccess(**access)  # type: ignore[arg-type]
     path = folder / "out.squashfs"
     report = pysquash.build([f"docker://{registry.host}/{name}"], path, **options)  # type: ignore[arg-type]
     return path.read_bytes(), report
@@ -360,10 +363,32 @@ def test_no_login(registry: FakeRegistry, tmp_path: Path) -> None:
     refused(registry, tmp_path, "does not let us have the manifest latest")
 
 
+def test_a_store_of_logins_that_is_not_installed(registry: FakeRegistry, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"auths": {}, "credsStore": "that-is-not-there"}')
+    text = f"{path}: credential helper docker-credential-that-is-not-there (credsStore) is not installed"
+    registry.login = "bearer"
+    image, report = build(registry, tmp_path, auth_files=[path])
+    assert image == expected(tmp_path)
+    assert [group.examples for group in report.warnings] == [(f"docker://{registry.host}/app: {text}",)]
+    (tmp_path / "out.squashfs").unlink()
+    refused(registry, tmp_path, re.escape(text), auth_files=[path], options=WriterOptions(strict=True))
+    registry.login = "basic"
+    assert refused(registry, tmp_path, "wants a login", auth_files=[path]).endswith(f"; {text}")
+    realm = f'Bearer realm="http://{registry.host}/token"'
+    registry.next("/v2/app/manifests/latest", status(401, WWW_Authenticate=realm), status(403))
+    assert refused(registry, tmp_path, "does not let us have", auth_files=[path]).endswith(f"; {text}")
+
+
 @pytest.mark.parametrize("realm", ["ftp://127.0.0.1/token", "token", "http://alice:x@127.0.0.1/", "http://[::1", " "])
 def test_a_token_server_that_is_none(realm: str, registry: FakeRegistry, tmp_path: Path) -> None:
     registry.login, registry.realm = "bearer", realm
-    refused(registry, tmp_path, "names no token server", auth_files=logins(tmp_path, registry.host))
+    refused(
+        registry,
+        tmp_path,
+        "names the token server .*, which is not a URL or not as secure",
+        auth_files=logins(tmp_path, registry.host),
+    )
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"{}", b'{"token": "a\\r\\nX: y"}', b'{"token": 1}', b" " * (2 << 20)])
@@ -444,16 +469,16 @@ def test_this_machine_is_asked_over_https_first(certificate: Path, tmp_path: Pat
         with FakeRegistry() as plain:
             registry.next(layer_path(0), redirect(f"http://{plain.host}/x"))
             (tmp_path / "out.squashfs").unlink()
-            refused(registry, tmp_path, "redirects to where nobody should follow")
+            refused(registry, tmp_path, "redirects to http://127.0.0.1, which is not a URL or not as secure")
             registry.login, registry.realm = "bearer", f"http://{plain.host}/token"
-            refused(registry, tmp_path, "names no token server")
+            refused(registry, tmp_path, "names the token server .*, which is not a URL or not as secure")
             assert not plain.asked
 
 
 def test_elsewhere_a_certificate_must_be_trusted(
     certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pysquash.sources.oci.registry_name.is_loopback", lambda _host: False)
+    monkeypatch.setattr("pysquash.sources.oci.registry_trust.is_loopback", lambda _host: False)
     with FakeRegistry(certificate=certificate) as registry:
         registry.add(Image(LAYERS))
         monkeypatch.setenv("NO_PROXY", "*")
@@ -471,6 +496,7 @@ def opened(registry: FakeRegistry, cache: Path | None = None) -> Iterator[Contai
         f"docker://{registry.host}/app",
         platform=None,
         options=WriterOptions(),
+        warn=lambda _notice: None,
         registries=RegistryAccess(auth_files=[], blob_cache=cache),
     )
     try:

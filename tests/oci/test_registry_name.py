@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pysquash.errors import SourceError
-from pysquash.sources.oci.registry_name import RegistryName
+from pysquash.sources.oci.registry_name import RegistryName, is_loopback
 
 DIGEST = "sha256:" + "0a" * 32
 
@@ -16,6 +16,8 @@ DIGEST = "sha256:" + "0a" * 32
         ("//alpine", "docker.io", "library/alpine", "latest"),
         ("//alpine:3.20", "docker.io", "library/alpine", "3.20"),
         (f"//alpine@{DIGEST}", "docker.io", "library/alpine", DIGEST),
+        (f"//alpine:3.20@{DIGEST}", "docker.io", "library/alpine", DIGEST),
+        (f"//localhost:5000/app:v1@{DIGEST}", "localhost:5000", "app", DIGEST),
         ("//team/app", "docker.io", "team/app", "latest"),
         ("//docker.io/alpine", "docker.io", "library/alpine", "latest"),
         ("//index.docker.io/library/alpine:1", "docker.io", "library/alpine", "1"),
@@ -43,7 +45,9 @@ def test_a_name_means(text: str, host: str, repository: str, reference: str) -> 
         "//alpine:",
         "//alpine@",
         "//alpine@sha256:0",
-        f"//alpine:1@{DIGEST}",
+        f"//alpine:@{DIGEST}",
+        f"//alpine:?@{DIGEST}",
+        f"//alpine@{DIGEST}:1",
         "//Alpine",
         "//quay.io/",
         "//quay.io/../x",
@@ -74,19 +78,22 @@ def test_a_login_in_a_name_is_not_repeated(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "is_loopback"),
+    ("text", "server_host", "expected"),
     [
-        ("localhost", True),
-        ("LOCALHOST:1", True),
-        ("127.0.0.1:5000", True),
-        ("127.9.9.9", True),
-        ("[::1]:5000", True),
-        ("localhost.example", False),
-        ("10.0.0.1", False),
-        ("127.0.0.1.example", False),
-        ("[::2]", False),
-        ("quay.io", False),
+        ("localhost", "localhost", True),
+        ("LOCALHOST:1", "localhost", True),
+        ("127.0.0.1:5000", "127.0.0.1", True),
+        ("127.9.9.9", "127.9.9.9", True),
+        ("[::1]:5000", "::1", True),
+        ("localhost.example", "localhost.example", False),
+        ("10.0.0.1", "10.0.0.1", False),
+        ("127.0.0.1.example", "127.0.0.1.example", False),
+        ("[::2]", "::2", False),
+        ("quay.io", "quay.io", False),
+        ("docker.io", "registry-1.docker.io", False),
     ],
 )
-def test_only_this_machine_is_loopback(host: str, is_loopback: bool) -> None:
-    assert RegistryName.parse(f"//{host}/app").is_loopback is is_loopback
+def test_only_this_machine_is_loopback(text: str, server_host: str, expected: bool) -> None:
+    name = RegistryName.parse(f"//{text}/app")
+    assert name.server_host == server_host
+    assert is_loopback(name.server_host) is expected

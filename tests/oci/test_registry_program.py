@@ -86,8 +86,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def built(source: str, path: Path, **options: object) -> bytes:
-    options = {"auth_files": [], **options}
-    pysquash.build([source], path, **options)  # type: ignore[arg-type]
+    registry = pysquash.RegistryAccess(**{"auth_files": [], **options})  # type: ignore[arg-type]
+    pysquash.build([source], path, registry=registry)
     return path.read_bytes()
 
 

@@ -511,12 +511,48 @@ def test_one_name_for_several_platforms(tmp_path: Path) -> None:
     assert build(source, tmp_path, platform="linux/s390x").names == {"a": "linux/s390x"}
 
 
-def test_image_alone_is_taken_whatever_it_is_for_unless_a_platform_is_asked_for(tmp_path: Path) -> None:
+def test_image_alone_for_another_architecture_is_a_warning(tmp_path: Path) -> None:
     for source in sources(saying("1", platform=ELSEWHERE), tmp_path).values():
-        assert build(source, tmp_path).names == {"a": "1"}
-        assert build(source, tmp_path, platform=ELSEWHERE).names == {"a": "1"}
+        built = build(source, tmp_path)
+        assert built.names == {"a": "1"}
+        text = f"{source}: is an image for {ELSEWHERE}, and this machine is {HERE}: name it with --platform"
+        assert built.warnings == (text,)
+        assert text in refusal(source, tmp_path, strict=True)
+
+
+def test_image_alone_is_taken_or_refused_by_the_platform_that_is_asked_for(tmp_path: Path) -> None:
+    for source in sources(saying("1", platform=ELSEWHERE), tmp_path).values():
+        built = build(source, tmp_path, platform=ELSEWHERE, strict=True)
+        assert (built.names, built.warnings) == ({"a": "1"}, ())
         text = refusal(source, tmp_path, platform="linux/arm64")
         assert "is an image for linux/s390x, not for linux/arm64" in text
+
+
+@pytest.mark.parametrize("platform", [None, "linux/amd64", "linux/arm/v7", "freebsd/riscv64"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"os": GONE, "architecture": GONE},
+        {"os": "", "architecture": ""},
+        {"os": None, "architecture": None},
+        {"os": GONE, "architecture": GONE, "variant": GONE},
+    ],
+)
+def test_configuration_without_a_platform_fits_any(tmp_path: Path, config: Document, platform: str | None) -> None:
+    for source in sources(saying("1", config=config), tmp_path).values():
+        built = build(source, tmp_path, platform=platform, strict=True)
+        assert (built.names, built.warnings) == ({"a": "1"}, ())
+
+
+def test_configuration_without_a_system_fits_any_of_its_architecture(tmp_path: Path) -> None:
+    for source in sources(saying("1", platform="linux/arm64", config={"os": GONE}), tmp_path).values():
+        assert build(source, tmp_path, platform="windows/arm64", strict=True).names == {"a": "1"}
+        assert "is an image for arm64, not for linux/s390x" in refusal(source, tmp_path, platform=ELSEWHERE)
+
+
+def test_variant_alone_is_no_other_architecture(tmp_path: Path) -> None:
+    for source in sources(saying("1", platform=f"{HERE}/v99"), tmp_path).values():
+        assert build(source, tmp_path, strict=True).names == {"a": "1"}
 
 
 def test_configuration_may_leave_the_variant_out(tmp_path: Path) -> None:

@@ -52,7 +52,10 @@ CASES: dict[str, tuple[Callable[[Any], object], str]] = {
     "no xattrs": (lambda out: add(out, "a", b"", xattrs=None), "xattrs are names and values"),
     "a number for a target": (lambda out: pysquash.build([], out, symlinks=[("a", 5, {})]), "target is text or bytes"),  # type: ignore[list-item]
     "a text for directories": (lambda out: pysquash.build([], out, directories=["a"]), "is .name, attributes."),  # type: ignore[list-item]
-    "a text for logins": (lambda out: pysquash.build([], out, auth_files="auth.json"), "auth_files are a list"),
+    "a text for logins": (
+        lambda out: pysquash.RegistryAccess(auth_files="auth.json"),
+        "auth_files must be a list of paths",
+    ),
     "a number for a pattern": (lambda out: pysquash.build([], out, exclude=[5]), "a pattern is text, not 5"),  # type: ignore[list-item]
     "no folder": (lambda _out: pysquash.build_layers([], None), "the folder is a path, not None"),  # type: ignore[arg-type]
     "a number for an owner": (lambda _out: pysquash.Owners(everything=5), "an owner is .uid, gid., not 5"),  # type: ignore[arg-type]

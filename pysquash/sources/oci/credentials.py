@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,12 +50,15 @@ class Credentials:
     registry_token: str = field(default="", repr=False)
 
 
-def find_credentials(files: Sequence[str | os.PathLike[str]], name: RegistryName) -> Credentials | None:
-    """Find the login for an image.
+def find_credentials(
+    files: Sequence[str | os.PathLike[str]], name: RegistryName, report: Callable[[str], None]
+) -> Credentials | None:
+    """Find the credentials for an image.
 
     Args:
-        files: Where to look, the first one first; those that do not exist are passed over.
+        files: Where to look, the first one first; those that do not exist are skipped.
         name: The image's.
+        report: Called with a message where the helper program that is to keep all credentials is not installed.
 
     Raises:
         SourceError: A file is none of these, or a helper program does not work.
@@ -66,13 +69,13 @@ def find_credentials(files: Sequence[str | os.PathLike[str]], name: RegistryName
             data = Path(path).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             continue
-        found = _find_in_file(data, os.fspath(path), name)
+        found = _find_in_file(data, os.fspath(path), name, report)
         if found is not None:
             return found
     return None
 
 
-def _find_in_file(data: bytes, path: str, name: RegistryName) -> Credentials | None:
+def _find_in_file(data: bytes, path: str, name: RegistryName, report: Callable[[str], None]) -> Credentials | None:
     try:
         document = json.loads(data) if data.strip() else {}
     except (ValueError, RecursionError):
@@ -90,7 +93,14 @@ def _find_in_file(data: bytes, path: str, name: RegistryName) -> Credentials | N
         if found is not None:
             return found
     store = document.get("credsStore")
-    return _from_helper(store, name.host, path) if store else None
+    if not store:
+        return None
+    program = _helper_program(store, path)
+    if shutil.which(program) is None:
+        # Docker Desktop leaves this in the file when it is removed. Public images need no credentials.
+        report(f"{path}: credential helper {program} (credsStore) is not installed")
+        return None
+    return _from_helper(store, name.host, path)
 
 
 def _mapping(document: Mapping[str, Any], key: str, path: str) -> Mapping[str, Any]:
@@ -137,14 +147,18 @@ def _from_entry(entry: object, where: str) -> Credentials | None:
     return found if found != Credentials() else None
 
 
-def _from_helper(helper: object, host: str, path: str) -> Credentials | None:
-    """Ask a helper program; None where it has no login."""
+def _helper_program(helper: object, path: str) -> str:
     if not isinstance(helper, str) or not _HELPER.fullmatch(helper):
         raise SourceError(f"names {helper!r:.80} as a credential helper", source=path)
-    program = f"docker-credential-{helper}"
+    return f"docker-credential-{helper}"
+
+
+def _from_helper(helper: object, host: str, path: str) -> Credentials | None:
+    """Ask a helper program; None where it has no login."""
+    program = _helper_program(helper, path)
     found = shutil.which(program)
     if found is None:
-        raise SourceError(f"names the credential helper {program}, which is not there", source=path)
+        raise SourceError(f"credential helper {program} (credHelpers) is not installed", source=path)
     server = _DOCKER_HUB_KEY if host == DOCKER_HUB else host
     pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
     command = [found, "get"]

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from pysquash.errors import LimitError, SourceError
-from pysquash.notices import Warn
+from pysquash.notices import Notice, Warn, WarningKind
 from pysquash.options import WriterOptions
 from pysquash.sources.base import Source
 from pysquash.sources.oci.digests import Digest, parse_digest
@@ -90,30 +90,41 @@ class ContainerImage:
 
 
 def open_image(
-    text: str, *, platform: str | None, options: WriterOptions, registries: RegistryAccess | None = None
+    text: str,
+    *,
+    platform: str | None,
+    options: WriterOptions,
+    warn: Warn,
+    registries: RegistryAccess | None = None,
 ) -> ContainerImage:
     """Find an image.
 
     Args:
         text: `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`, `docker-archive:FILE[:REF]` or
-            `docker://[HOST/]NAME[:TAG|@DIGEST]`.
+            `docker://[HOST/]NAME[:TAG][@DIGEST]`.
         platform: "linux/arm64", or None for Linux on this machine.
-        options: limits are kept here.
+        options: limits, timeout and strict are used.
+        warn: Takes warnings.
         registries: How they are used; None for the defaults.
 
     Raises:
-        SourceError: There is none, or none that can be read.
+        SourceError: There is none, or none that can be read, or none for the platform.
         OSError: It cannot be read.
     """
     wanted = Platform.parse(platform)
     transport, _, rest = text.partition(":")
     if transport == _REGISTRY:
-        image = _open_registry(rest, text, wanted, options, registries or RegistryAccess())
+        image = _open_registry(rest, text, wanted, options, registries or RegistryAccess(), warn)
     else:
         image = _OPENERS[transport](rest, text, wanted, options)
     try:
         if platform is not None and wanted.contradicts(image.platform):
             raise SourceError(f"is an image for {image.platform}, not for {wanted}", source=text)
+        if platform is None and wanted.is_other_architecture(image.platform):
+            message = f"is an image for {image.platform}, and this machine is {wanted}: name it with --platform"
+            if options.strict:
+                raise SourceError(message, source=text)
+            warn(Notice(WarningKind.FOREIGN_ARCHITECTURE, message, text))
     except BaseException:
         image.close()
         raise
@@ -172,12 +183,12 @@ def _open_docker_archive(rest: str, name: str, platform: Platform, options: Writ
 
 
 def _open_registry(
-    rest: str, name: str, platform: Platform, options: WriterOptions, registries: RegistryAccess
+    rest: str, name: str, platform: Platform, options: WriterOptions, registries: RegistryAccess, warn: Warn
 ) -> ContainerImage:
     # Imported when needed: an HTTP client costs more than all of the rest of the start-up together.
     from pysquash.sources.oci.registry import Registry  # noqa: PLC0415
 
-    registry = Registry(rest, name=name, access=registries)
+    registry = Registry(rest, name=name, access=registries, options=options, warn=warn)
     try:
         image = image_of(registry, select_manifest(registry, [registry.resolve()], platform), options)
     except BaseException:

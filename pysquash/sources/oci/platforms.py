@@ -97,8 +97,16 @@ class Platform(NamedTuple):
         return not self.variant or self.variant == (other.variant or "v7")
 
     def contradicts(self, other: Platform) -> bool:
-        """Tell whether a configuration is of something else than what is asked for: many leave the variant out."""
-        return self[:2] != other[:2] or (bool(other.variant) and not self.takes(other))
+        """Return whether a configuration is for another platform. A field that it leaves out fits any."""
+        if self.is_other_architecture(other):
+            return True
+        return bool(other.variant) and not self.takes(
+            other._replace(system=self.system, architecture=self.architecture)
+        )
+
+    def is_other_architecture(self, other: Platform) -> bool:
+        """Return whether system or architecture of a configuration differ. One that it leaves out fits any."""
+        return any(there and there != wanted for wanted, there in zip(self[:2], other[:2], strict=True))
 
 
 def is_attestation(descriptor: Descriptor) -> bool:

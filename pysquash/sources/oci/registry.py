@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
 
 from pysquash.errors import SourceError
+from pysquash.notices import Notice, Warn, WarningKind
+from pysquash.options import WriterOptions
 from pysquash.sources.oci.blob_cache import BlobCache
-from pysquash.sources.oci.credentials import find_credentials
+from pysquash.sources.oci.credentials import Credentials, find_credentials
 from pysquash.sources.oci.digests import Digest, parse_digest
 from pysquash.sources.oci.documents import (
     DOCUMENT_SIZE_LIMIT,
@@ -51,13 +52,15 @@ class Registry:
 
     is_local = True  # what is being read lies in a file
 
-    def __init__(self, text: str, *, name: str, access: RegistryAccess) -> None:
-        """Take a name. The registry is not asked yet, unless it is this machine.
+    def __init__(self, text: str, *, name: str, access: RegistryAccess, options: WriterOptions, warn: Warn) -> None:
+        """Take a name. The registry is not asked yet, unless it may be asked over HTTP.
 
         Args:
             text: What follows `docker:`.
             name: What messages call it.
-            access: Where logins and blobs are kept.
+            access: How registries are used.
+            options: timeout and strict are used.
+            warn: Takes warnings.
 
         Raises:
             SourceError: It is no name, or a package is missing.
@@ -68,9 +71,13 @@ class Registry:
             raise SourceError(
                 f"registries need the package {_missing}: pip install 'pysquash[registry]'", source=self.name
             )
-        auth_files = default_auth_files() if access.auth_files is None else access.auth_files
+        self._access = access
+        self._options = options
+        self._warn = warn
         self._cache = None if access.blob_cache is None else BlobCache(access.blob_cache)
-        self._client = RegistryClient(self._wanted, partial(find_credentials, auth_files, self._wanted), source=name)
+        self._client = RegistryClient(
+            self._wanted, self._credentials, access=access, timeout=options.timeout, source=name
+        )
         self._downloads = Downloads(self._blob, self._cache, name=name)
         self._documents: dict[Digest, bytes] = {}
 
@@ -113,6 +120,21 @@ class Registry:
         self._client.stop()
         self._downloads.close()
         self._client.close()
+
+    def _credentials(self, note_missing: Callable[[str], None]) -> Credentials | None:
+        """Find the credentials for the registry."""
+        access = self._access
+        if access.credentials is not None:
+            return Credentials(*access.credentials)
+
+        def report(text: str) -> None:
+            if self._options.strict:
+                raise SourceError(text, source=self.name)
+            note_missing(text)
+            self._warn(Notice(WarningKind.CREDENTIAL_HELPER_MISSING, text, self.name))
+
+        auth_files = default_auth_files() if access.auth_files is None else access.auth_files
+        return find_credentials(auth_files, self._wanted, report)
 
     def _blob(self, digest: Digest, size: int) -> Iterator[bytes]:
         return self._client.chunks(f"/blobs/{digest}", size, what=f"the blob {digest.short}")

@@ -3,8 +3,8 @@
 In: what to get: a manifest by its tag or digest, a blob. Out: its bytes, unverified.
 Source: the OCI distribution specification, "Pull".
 Rules kept here: what breaks off goes on from there (a Range), or from the start where the server cannot; a redirect
-leads at most five steps, never from HTTPS to HTTP, and takes no login along to another host; localhost, 127.0.0.0/8 and
-[::1] are asked over HTTPS, and over HTTP where that is not spoken.
+leads at most five steps, never to where less is checked, and takes no credentials along to another host, nor from there
+back; hosts that may be asked over HTTP are asked over HTTPS first.
 Needs the package httpx, which is optional.
 """
 
@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from typing import NoReturn
 
 import httpx
 
 from pysquash.errors import LimitError, SourceError
-from pysquash.sources.oci.credentials import Credentials
-from pysquash.sources.oci.registry_login import Login
+from pysquash.sources.oci.registry_access import RegistryAccess
+from pysquash.sources.oci.registry_login import FindCredentials, Login
 from pysquash.sources.oci.registry_name import RegistryName
 from pysquash.sources.oci.registry_requests import Requests, Retries, reason_of
+from pysquash.sources.oci.registry_trust import TrustRules
+from pysquash.sources.oci.registry_watchdog import Patience
 
 __all__ = ["RegistryClient"]
 
@@ -41,26 +43,37 @@ _ERROR_SIZE = 1 << 14
 class RegistryClient:
     """One repository of a registry; for several threads at once."""
 
-    def __init__(self, name: RegistryName, find_login: Callable[[], Credentials | None], *, source: str) -> None:
-        """Take a name, and see how its registry is spoken to, if it is this machine.
+    def __init__(
+        self,
+        name: RegistryName,
+        find_login: FindCredentials,
+        *,
+        access: RegistryAccess,
+        timeout: float | None,
+        source: str,
+    ) -> None:
+        """Take a name, and try HTTPS if the registry may be asked over HTTP as well.
 
         Args:
             name: The image's.
-            find_login: Finds the user's login, when one is asked for.
+            find_login: Finds the user's credentials, when they are asked for.
+            access: How the registry is used.
+            timeout: Seconds without data after which a transfer fails; None for the default.
             source: What errors name.
 
         Raises:
-            SourceError: The name is none of a host.
+            SourceError: The name is not that of a host.
         """
         self._source = source
-        self._requests = Requests(source=source, is_loopback=name.is_loopback)
+        patience = Patience(idle=timeout, deadline=access.deadline, min_rate=access.min_rate)
+        self._requests = Requests(TrustRules(name, access, source=source), patience, source=source)
         self._login = Login(self._requests, name, find_login, source=source)
         try:
             try:
                 self._base = httpx.URL(f"https://{name.server}")
             except httpx.InvalidURL:
                 self._fail(f"{name.server!r:.120} is no host")
-            if name.is_loopback and not self._speaks(self._base):
+            if self._requests.rules.is_exempt(self._base.host) and not self._speaks(self._base):
                 self._base = httpx.URL(f"http://{name.server}")
         except BaseException:
             self.close()
@@ -90,7 +103,7 @@ class RegistryClient:
                     self._refuse(response, what)
                 data = bytearray()
                 try:
-                    for chunk in response.iter_raw():
+                    for chunk in self._requests.body(response):
                         data += chunk
                         if len(data) > limit:
                             raise LimitError(f"the size of {what}", len(data), limit, where=self._source)
@@ -121,7 +134,7 @@ class RegistryClient:
                 skipped = position - self._start(response, position, what)
                 reason = f"{what} ends early"
                 try:
-                    for chunk in response.iter_raw():
+                    for chunk in self._requests.body(response):
                         fresh = chunk[skipped:] if skipped else chunk
                         skipped -= len(chunk) - len(fresh)
                         position += len(fresh)
@@ -158,8 +171,9 @@ class RegistryClient:
         url = self._base.copy_with(path=self._folder + path)
         headers = {"Accept": accept, "Range": f"bytes={start}-" if start else None}
         redirect_count = login_count = 0
+        is_own = True
         while True:
-            is_own = _origin(url) == _origin(self._base)
+            is_own = is_own and _origin(url) == _origin(self._base)
             used = self._login.header if is_own else None
             response = self._requests.send("GET", url, retries, headers={**headers, "Authorization": used})
             if response.status_code in _REDIRECTS:
@@ -180,8 +194,9 @@ class RegistryClient:
             target = url.join(location)
         except httpx.InvalidURL:
             target = httpx.URL()
-        if not target.host or target.scheme not in ("https", url.scheme) or target.userinfo:
-            self._fail(f"{url.host} redirects to where nobody should follow: {target.scheme}://{target.host:.80}")
+        if not self._requests.rules.may_lead(url, target):
+            shown = f"{target.scheme}://{target.host:.80}"
+            self._fail(f"{url.host} redirects to {shown}, which is not a URL or not as secure")
         return target
 
     def _start(self, response: httpx.Response, position: int, what: str) -> int:
@@ -197,12 +212,25 @@ class RegistryClient:
 
     def _refuse(self, response: httpx.Response, what: str) -> NoReturn:
         """Say what a status means."""
-        status, code = response.status_code, _code_in(response)
+        status, code, hint = response.status_code, self._code_in(response), self._login.hint
         if status == _NOT_FOUND:
             self._fail(f"the registry has no such thing: {what}{code}")
         if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            self._fail(f"the registry does not let us have {what}{code}; or there is no such repository")
+            self._fail(f"the registry does not let us have {what}{code}; or there is no such repository{hint}")
         self._fail(f"{response.url.host} answers {status} for {what}{code}")
+
+    def _code_in(self, response: httpx.Response) -> str:
+        """Return the registry's own code for an error, in brackets; "" where there is none."""
+        data = b""
+        try:
+            for chunk in self._requests.body(response):
+                data += chunk
+                if len(data) > _ERROR_SIZE:
+                    return ""
+            code = json.loads(data)["errors"][0]["code"]
+        except (httpx.TransportError, ValueError, LookupError, TypeError, RecursionError):
+            return ""
+        return f" ({code})" if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else ""
 
     def _fail(self, reason: str) -> NoReturn:
         raise SourceError(reason, source=self._source)
@@ -210,17 +238,3 @@ class RegistryClient:
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port  # the scheme's own port is None in all of them
-
-
-def _code_in(response: httpx.Response) -> str:
-    """Take the registry's own name for an error out of an answer, to be put into brackets; "" where there is none."""
-    data = b""
-    try:
-        for chunk in response.iter_raw():
-            data += chunk
-            if len(data) > _ERROR_SIZE:
-                return ""
-        code = json.loads(data)["errors"][0]["code"]
-    except (httpx.TransportError, ValueError, LookupError, TypeError, RecursionError):
-        return ""
-    return f" ({code})" if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else ""

@@ -2,9 +2,9 @@
 
 In: a registry's challenge, and a user's login or none. Out: the value of the header Authorization.
 Source: RFC 7235 (challenges), RFC 7617 (Basic), the distribution project's token and OAuth 2 specifications.
-Rules kept here: the scope asked for is to pull this one repository; a login goes to the registry that it is for and to
-the token server that this one names, never over plain HTTP where the registry itself has HTTPS; what an answer holds
-is not repeated in messages.
+Rules kept here: the scope asked for is to pull this one repository; credentials go to the registry that they are for
+and to the token server that it names, if the connection to that is at least as secure; what an answer holds is not
+repeated in messages.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from pysquash.sources.oci.credentials import Credentials
 from pysquash.sources.oci.registry_name import RegistryName
 from pysquash.sources.oci.registry_requests import Requests, Retries, reason_of
 
-__all__ = ["Login"]
+__all__ = ["FindCredentials", "Login"]
+
+FindCredentials = Callable[[Callable[[str], None]], Credentials | None]
+"""Finds credentials, or None and calls its argument with why there are none, if that is no matter of course."""
 
 _PART = re.compile(r'\s*,?\s*([A-Za-z0-9!#$%&\'*+.^_`|~-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+)))?')
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
@@ -36,15 +39,14 @@ _CLIENT_ID = "pysquash"
 class Login:
     """What a registry knows us by; for several threads at once."""
 
-    def __init__(
-        self, requests: Requests, name: RegistryName, find: Callable[[], Credentials | None], *, source: str
-    ) -> None:
+    def __init__(self, requests: Requests, name: RegistryName, find: FindCredentials, *, source: str) -> None:
         """Begin without a login.
 
         Args:
             requests: Asks the token server.
             name: The image's.
-            find: Finds the user's login; called when one is asked for, once.
+            find: Finds the user's credentials; called when they are asked for, once. It gets what takes a message about
+                why there are none.
             source: What errors name.
         """
         self._requests = requests
@@ -53,7 +55,13 @@ class Login:
         self._source = source
         self._lock = threading.Lock()
         self._found: list[Credentials | None] = []
+        self._missing = ""
         self.header: str | None = None
+
+    @property
+    def hint(self) -> str:
+        """What completes a message about missing credentials: "; " and why there are none, or ""."""
+        return f"; {self._missing}" if self._missing else ""
 
     def answer(self, challenges: Sequence[str], used: str | None, base: httpx.URL, retries: Retries) -> None:
         """Answer a refusal.
@@ -71,7 +79,7 @@ class Login:
             if self.header != used:
                 return  # another thread was faster
             if not self._found:
-                self._found.append(self._find())
+                self._found.append(self._find(self._note_missing))
             parsed = parse_challenges(challenges)
             if "bearer" in parsed:
                 self.header = f"Bearer {self._token(parsed['bearer'], base, retries)}"
@@ -83,7 +91,7 @@ class Login:
     def _basic(self, used: str | None) -> str:
         found = self._found[0]
         if found is None or not found.user:
-            self._fail("wants a login, and there is none for it")
+            self._fail(f"wants a login, and there is none for it{self.hint}")
         header = _basic_header(found)
         if header == used:
             self._fail(f"does not accept the login of {found.user!r:.80}")
@@ -116,7 +124,7 @@ class Login:
         with closing(response):
             if response.status_code in (400, 401, 403):
                 who = f"the login of {found.user or 'a token'!r:.80}" if self._found[0] else "to go without a login"
-                self._fail(f"the token server {realm.host} does not accept {who}: {response.status_code}")
+                self._fail(f"the token server {realm.host} does not accept {who}: {response.status_code}{self.hint}")
             if response.status_code != httpx.codes.OK:
                 self._fail(f"the token server {realm.host} answers {response.status_code}")
             return self._token_in(response, realm.host)
@@ -124,7 +132,7 @@ class Login:
     def _token_in(self, response: httpx.Response, host: str) -> str:
         data = b""
         try:
-            for chunk in response.iter_raw():
+            for chunk in self._requests.body(response):
                 data += chunk
                 if len(data) > _ANSWER_SIZE_LIMIT:
                     break
@@ -143,10 +151,13 @@ class Login:
             realm = httpx.URL(text)
         except httpx.InvalidURL:
             realm = httpx.URL()
-        allowed = ("https",) if base.scheme == "https" else ("https", "http")
-        if realm.scheme not in allowed or not realm.host or realm.userinfo:
-            self._fail(f"names no token server that can be used: {realm.scheme}://{realm.host:.80}")
+        if not self._requests.rules.may_lead(base, realm):
+            shown = f"{realm.scheme}://{realm.host:.80}"
+            self._fail(f"names the token server {shown}, which is not a URL or not as secure as the registry")
         return realm
+
+    def _note_missing(self, text: str) -> None:
+        self._missing = text
 
     def _fail(self, reason: str) -> NoReturn:
         raise SourceError(reason, source=self._source)

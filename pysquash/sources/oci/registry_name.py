@@ -1,6 +1,6 @@
 """OCI: names of images in registries, as users write them.
 
-In: "//alpine", "//localhost:5000/team/app:v1", "//quay.io/x/y@sha256:...". Out: a `RegistryName`.
+In: "//alpine", "//localhost:5000/team/app:v1", "//quay.io/x/y:v1@sha256:...". Out: a `RegistryName`.
 Source: containers-transports(5); the reference grammar of the distribution project; the distribution specification for
 the grammar of repositories and tags.
 Rules kept here: what has no host is on docker.io, and in its "library" where it has one part only; what does not
@@ -39,8 +39,8 @@ class RegistryName(NamedTuple):
     Attributes:
         host: The registry, with its port where that is said, as logins are kept for it: "docker.io".
         repository: "library/alpine".
-        tag: "latest", or "" where there is a digest.
-        digest: Or None.
+        tag: "latest" by default. Where there is a digest, "" by default, and only a name.
+        digest: The manifest's, which takes precedence over the tag; or None.
     """
 
     host: str
@@ -70,8 +70,6 @@ class RegistryName(NamedTuple):
         repository, at, digest_text = repository.partition("@")
         digest = parse_digest(digest_text, source=source, what="the name") if at else None
         repository, colon, tag = repository.partition(":")
-        if colon and digest is not None:
-            raise SourceError("has a tag and a digest: one of them", source=source)
         if host == DOCKER_HUB and repository and "/" not in repository:
             repository = f"{_DOCKER_HUB_FOLDER}/{repository}"
         matched = _HOST.fullmatch(host)
@@ -94,17 +92,16 @@ class RegistryName(NamedTuple):
         return _DOCKER_HUB_SERVER if self.host == DOCKER_HUB else self.host
 
     @property
-    def is_loopback(self) -> bool:
-        """Tell whether it is on this machine, by what it is called."""
-        return is_loopback(self.host)
+    def server_host(self) -> str:
+        """The server without its port, in lower case and without brackets, as the host of a URL."""
+        matched = _HOST.fullmatch(self.server)
+        return matched[1].strip("[]").lower() if matched else ""
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host, with or without a port, is this machine: localhost, 127.0.0.0/8 or [::1]."""
-    matched = _HOST.fullmatch(host)
-    name = matched[1].strip("[]").lower() if matched else ""
+    """Return whether the host of a URL is this machine: localhost, 127.0.0.0/8 or ::1."""
     try:
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 

@@ -1,25 +1,26 @@
 """OCI: requests to a registry and to what serves its tokens, repeated where that may help.
 
-In: a request. Out: an answer, whose body is not read yet; or an error in words.
-Rules kept here: connections that fail, and answers that say "not now", are tried again a few times, each time later, or
-when the server says; certificates are checked against the system's, but for this machine itself; nothing of a request's
-headers or of an address's query is in a message; stopping ends every wait.
+In: a request. Out: a response, whose body is read through `Requests.body`; or an error in words.
+Rules kept here: connections that fail, and transient status codes, are tried again a few times, each time later, or
+when the server says; URLs whose connections are trusted differently never share an HTTP client; there are no cookies;
+nothing of a request's headers or of a URL's query is in a message; stopping ends every wait.
+Not here: which certificates are checked (registry_trust), how slow a server may be (registry_watchdog).
 """
 
 from __future__ import annotations
 
-import contextlib
 import socket
-import ssl
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, NoReturn
-from weakref import WeakSet
 
 import httpx
-import truststore
 
 from pysquash.errors import SourceError
+from pysquash.sources.oci.registry_trust import Connection, TrustRules
+from pysquash.sources.oci.registry_watchdog import Patience, Watchdog
 
 __all__ = ["Requests", "Retries", "reason_of"]
 
@@ -27,21 +28,21 @@ _ATTEMPTS = 5
 _PAUSE_SECONDS = 0.5
 _RETRY_AFTER_LIMIT = 60
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
-_CONNECT_SECONDS, _READ_SECONDS = 15.0, 60.0
+_CONNECT_SECONDS = 15.0
 _USER_AGENT = "pysquash"
 
 
 class Retries:
     """How often something may be tried again."""
 
-    def __init__(self, stopped: threading.Event, source: str) -> None:
+    def __init__(self, watchdog: Watchdog, source: str) -> None:
         """Begin to count.
 
         Args:
-            stopped: Ends a pause.
+            watchdog: Ends a pause.
             source: What errors name.
         """
-        self._stopped = stopped
+        self._watchdog = watchdog
         self._source = source
         self._failed_count = 0
 
@@ -61,8 +62,7 @@ class Retries:
         seconds = _PAUSE_SECONDS * 2 ** (self._failed_count - 1)
         if retry_after is not None and retry_after.isascii() and retry_after.isdigit():
             seconds = max(seconds, min(int(retry_after[:9]), _RETRY_AFTER_LIMIT))
-        if self._stopped.wait(seconds):
-            self.fail("was closed while it was read")
+        self._watchdog.sleep(seconds)
 
     def fail(self, reason: str) -> NoReturn:
         """Give up.
@@ -76,33 +76,24 @@ class Retries:
 class Requests:
     """Sends requests; for several threads at once."""
 
-    def __init__(self, *, source: str, is_loopback: bool) -> None:
-        """Take a source.
+    def __init__(self, rules: TrustRules, patience: Patience, *, source: str) -> None:
+        """Prepare; nothing is sent yet.
 
         Args:
+            rules: How each host is connected to.
+            patience: How slow a server may be.
             source: What errors name.
-            is_loopback: Whether the registry is this machine itself: then any certificate will do, and no proxy.
         """
+        self.rules = rules
         self._source = source
-        self._stopped = threading.Event()
+        self._patience = patience
+        self._watchdog = Watchdog(patience, source=source)
         self._lock = threading.Lock()
-        self._sockets: WeakSet[socket.socket] = WeakSet()
-        context: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        if is_loopback:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        self._http = httpx.Client(
-            verify=context,
-            timeout=httpx.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS),
-            trust_env=not is_loopback,
-            follow_redirects=False,
-            headers={"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"},
-        )
+        self._clients: dict[Connection, httpx.Client] = {}
 
     def retries(self) -> Retries:
         """Begin something that may be tried again."""
-        return Retries(self._stopped, self._source)
+        return Retries(self._watchdog, self._source)
 
     def send(
         self,
@@ -113,7 +104,7 @@ class Requests:
         headers: Mapping[str, str | None],
         form: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """Send a request until there is an answer that means something. The caller closes it.
+        """Send a request until there is a response that is not transient. The caller closes it.
 
         Args:
             method: GET or POST.
@@ -126,18 +117,16 @@ class Requests:
             SourceError: There is none.
         """
         while True:
-            if self._stopped.is_set():
-                retries.fail("was closed while it was read")
             try:
                 response = self.send_once(method, url, headers=headers, form=form)
             except httpx.TransportError as error:
                 reason = f"{url.host} cannot be reached: {reason_of(error)}"
-                if not _may_pass(error):
+                if not _is_transient(error):
                     retries.fail(reason)
                 retries.pause(reason)
                 continue
             except UnicodeError:  # of a name with a part over 63 bytes
-                retries.fail(f"{url.host:.80} is no host that can be asked")
+                retries.fail(f"{url.host:.80} is not a valid host name")
             if response.status_code not in _TRANSIENT:
                 return response
             response.close()
@@ -151,44 +140,74 @@ class Requests:
         headers: Mapping[str, str | None],
         form: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """Send a request once. The caller closes the answer.
+        """Send a request once. The caller closes the response.
 
         Raises:
             httpx.TransportError: There is none.
+            SourceError: It was stopped, or the deadline is over.
         """
+        client = self._client(self.rules.connection(url))
         present = {key: value for key, value in headers.items() if value is not None}
-        request = self._http.build_request(
-            method, url, headers=present, data=form, extensions={"trace": self._note_connection}
-        )
-        return self._http.send(request, stream=True)
+        server = _server(url)
+
+        def note(event: str, info: Mapping[str, Any]) -> None:
+            """Keep the sockets, because nothing else wakes a thread that waits for one."""
+            if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+                connection = info["return_value"].get_extra_info("socket")
+                if isinstance(connection, socket.socket):
+                    self._watchdog.note_socket(server, connection)
+
+        request = client.build_request(method, url, headers=present, data=form, extensions={"trace": note})
+        with self._watchdog.watching(server, _CONNECT_SECONDS + self._patience.idle):
+            return client.send(request, stream=True)
+
+    def body(self, response: httpx.Response) -> Iterator[bytes]:
+        """Yield the body of a response as it comes.
+
+        Raises:
+            httpx.TransportError: It breaks off, or comes too slowly.
+            SourceError: It was stopped, or the deadline is over.
+        """
+        server, chunks, rate = _server(response.url), response.iter_raw(), self._patience.rate()
+        while True:
+            begun = time.monotonic()
+            with self._watchdog.watching(server, self._patience.idle):
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            rate.add(len(chunk), time.monotonic() - begun)
+            yield chunk
 
     def stop(self) -> None:
         """End all that is under way, on whatever thread, with an error there."""
-        self._stopped.set()
-        with self._lock:
-            connections = list(self._sockets)
-        for connection in connections:
-            _shut(connection)
+        self._watchdog.stop()
 
     def close(self) -> None:
         """Stop, and close the connections. Harmless when called twice."""
-        self.stop()
-        self._http.close()
+        self._watchdog.close()
+        with self._lock:
+            clients = list(self._clients.values())
+        for client in clients:
+            client.close()
 
-    def _note_connection(self, event: str, info: Mapping[str, Any]) -> None:
-        """Keep the sockets, because nothing else wakes a thread that waits for one."""
-        if event not in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            return
-        connection = info["return_value"].get_extra_info("socket")
-        if isinstance(connection, socket.socket):
-            with self._lock:
-                self._sockets.add(connection)
-            if self._stopped.is_set():
-                _shut(connection)
+    def _client(self, connection: Connection) -> httpx.Client:
+        """Give the client for one kind of connections, made when it is first needed."""
+        with self._lock:
+            client = self._clients.get(connection)
+            if client is None:
+                client = self._clients[connection] = httpx.Client(
+                    verify=self.rules.context(connection),
+                    timeout=httpx.Timeout(self._patience.idle, connect=min(_CONNECT_SECONDS, self._patience.idle)),
+                    trust_env=connection.uses_proxy,
+                    follow_redirects=False,
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+                    headers={"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"},
+                )
+            return client
 
 
 def reason_of(error: httpx.TransportError) -> str:
-    """Say why there is no answer, without anything that was in the request, or where it was redirected to."""
+    """Say why there is no response, without anything that was in the request, or where it was redirected to."""
     if _is_bad_redirect(error):
         return "it redirects to what is no address"
     if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
@@ -196,7 +215,7 @@ def reason_of(error: httpx.TransportError) -> str:
     return str(error) or type(error).__name__
 
 
-def _may_pass(error: httpx.TransportError) -> bool:
+def _is_transient(error: httpx.TransportError) -> bool:
     """Tell whether it may go better the next time."""
     if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol) or _is_bad_redirect(error):
         return False
@@ -207,6 +226,5 @@ def _is_bad_redirect(error: httpx.TransportError) -> bool:
     return isinstance(error, httpx.RemoteProtocolError) and "location header" in str(error)
 
 
-def _shut(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)  # past ssl's own, which takes its state from its reader
+def _server(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from pysquash.errors import LimitError, SourceError
@@ -71,6 +72,7 @@ class LayerSource(TarSource):
         self._blob = blob
         self._verified = verified
         self._chunks: Iterator[bytes] = iter(())
+        options = replace(options, timeout=None)  # blobs come from files, or from a registry with its own time-outs
         try:
             super().__init__(self._open_blob, name=blob.name, options=options, warn=warn, checks=_LayerChecks(blob))
         except BaseException:
