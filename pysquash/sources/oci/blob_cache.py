@@ -2,15 +2,20 @@
 
 In: verified blobs. Out: the same, verified again. The files are DIR/blobs/ALGORITHM/HEX.
 Rules kept here: a blob has its name only when all of it is there and was right, and appears at once, so processes may
-share a cache; one that is damaged is removed and counts as not there.
+share a cache; what is damaged or not a regular file is removed and counts as missing; what is made here is only for
+its owner: layers may hold secrets.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
+import shutil
+import stat
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +23,8 @@ from pysquash.sources.oci.digests import Digest
 from pysquash.sources.oci.layout import blob_path
 
 __all__ = ["BlobCache", "PartialBlob"]
+
+_DIRECTORY_MODE, _FILE_MODE = 0o700, 0o600
 
 
 class PartialBlob:
@@ -28,11 +35,10 @@ class PartialBlob:
     """
 
     def __init__(self, target: Path) -> None:
-        """Make the file, beside the place that it is for."""
-        target.parent.mkdir(parents=True, exist_ok=True)
+        """Make the file, beside the place that it is for, in a directory that exists."""
         self._path = target.with_name(f".{target.name[:12]}-{secrets.token_hex(8)}.part")
         self._target = target
-        self.file: BinaryIO = self._path.open("x+b")
+        self.file: BinaryIO = open(self._path, "x+b", opener=_open_private)  # noqa: SIM115 - closed by keep or drop
 
     def keep(self) -> None:
         """Close the file and give it its name, if that can be. Only for bytes that were verified."""
@@ -62,20 +68,20 @@ class BlobCache:
         """
         place = self._place(digest)
         try:
-            file = place.open("rb")
+            file = _open_regular(place)
         except FileNotFoundError:
             return None
-        try:
-            if os.fstat(file.fileno()).st_size == size:
-                found = hashlib.file_digest(file, digest.algorithm)
-                if found.hexdigest() == digest.encoded:
-                    return file
-        except BaseException:
+        if file is not None:
+            try:
+                if os.fstat(file.fileno()).st_size == size:
+                    found = hashlib.file_digest(file, digest.algorithm)
+                    if found.hexdigest() == digest.encoded:
+                        return file
+            except BaseException:
+                file.close()
+                raise
             file.close()
-            raise
-        file.close()
-        with contextlib.suppress(FileNotFoundError, PermissionError):
-            place.unlink()
+        _remove(place)
         return None
 
     def begin(self, digest: Digest) -> PartialBlob:
@@ -84,7 +90,41 @@ class BlobCache:
         Raises:
             OSError: The directory cannot be written to.
         """
-        return PartialBlob(self._place(digest))
+        target = self._place(digest)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=_DIRECTORY_MODE)
+        target.parent.parent.mkdir(exist_ok=True, mode=_DIRECTORY_MODE)  # parents=True would give it the default mode
+        target.parent.mkdir(exist_ok=True, mode=_DIRECTORY_MODE)
+        return PartialBlob(target)
 
     def _place(self, digest: Digest) -> Path:
         return self._folder.joinpath(*blob_path(digest).split("/"))
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, _FILE_MODE)
+
+
+def _open_regular(path: Path) -> BufferedReader | None:
+    """Open a file without waiting; None where it is not a regular one. Opening a named pipe would wait for a writer."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return None
+        raise
+    if not stat.S_ISREG(mode):
+        return None
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()  # it was replaced in between
+    return None
+
+
+def _remove(path: Path) -> None:
+    """Remove whatever has the name of a blob, as far as that is possible."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        path.unlink()
