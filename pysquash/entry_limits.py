@@ -26,6 +26,7 @@ class EntryLimits:
         """Start with nothing counted."""
         self._limits = options.limits
         self._block_size = options.block_size
+        self._has_holes = options.find_holes
         self._xattr_size = 0
         self._segment_count = 0
         self._hole_count = 0
@@ -40,6 +41,10 @@ class EntryLimits:
             self._count_xattrs(entry, source_name)
         if entry.segments is not None:
             self._count_holes(entry, source_name)
+
+    def content_size(self, entry: Entry) -> int:
+        """Return the bytes of a file that count as content: all but holes, if they become holes."""
+        return entry.stored_size if self._has_holes else entry.size
 
     def _count_xattrs(self, entry: Entry, source_name: str) -> None:
         limits = self._limits

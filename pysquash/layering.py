@@ -182,7 +182,7 @@ class _Layering:
                 raise LimitError("the number of entries", count, limits.entry_count, where=source.name)
             self._entry_limits.count(entry, source.name)
             if entry.kind is Kind.FILE:
-                self._content_size += entry.stored_size
+                self._content_size += self._entry_limits.content_size(entry)
                 if self._content_size > limits.total_size:
                     what = "the layers' uncompressed size"
                     raise LimitError(what, self._content_size, limits.total_size, where=source.name)

@@ -233,7 +233,7 @@ class LayerReader:
             if entry.xattrs or entry.segments is not None:
                 self._entry_limits.count(entry, source.name)
             if entry.kind is file:
-                content_size += entry.size if entry.segments is None else entry.stored_size
+                content_size += entry.size if entry.segments is None else self._entry_limits.content_size(entry)
                 if content_size > size_limit:
                     raise LimitError("the layers' uncompressed size", content_size, size_limit, where=source.name)
             yield entry

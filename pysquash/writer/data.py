@@ -127,7 +127,7 @@ class DataWriter:
     def _hole(self, size: int) -> StoredFile:
         """Make a file of one block that is a hole."""
         run = BlockRun()
-        run.add_hole(size)
+        run.add_holes(1, size)
         return StoredFile(size, run, NO_FRAGMENT, 0)
 
     def _store_run(self, size: int, read: Read, segments: tuple[Segment, ...] | None) -> StoredFile:
@@ -140,12 +140,17 @@ class DataWriter:
         # compressed.
         if self._blocks and len(self._blocks) + size // block_size > self._batch_count:
             self._submit()
-        first_row, submitted = len(self._blocks), False
-        for index, block in enumerate(self._cut(size, block_size, segments, read)):
-            length = min(block_size, size - index * block_size)
-            if block is None or (not block[0] and block == (zeros if length == block_size else zeros[:length])):
-                digest.add_hole(index)
-                run.add_hole(length)
+        first_row, submitted, index = len(self._blocks), False, 0
+        for block in self._cut(size, block_size, segments, read):
+            if isinstance(block, int):
+                digest.add_holes(index, block)
+                run.add_holes(block, min(block * block_size, size - index * block_size))
+                index += block
+                continue
+            length = len(block)
+            if not block[0] and block == (zeros if length == block_size else zeros[:length]):
+                digest.add_holes(index, 1)
+                run.add_holes(1, length)
             elif length == tail_size:
                 tail = block
             else:
@@ -154,6 +159,7 @@ class DataWriter:
                     first_row, submitted = 0, True
                 digest.add(block)
                 self._append(block, run, run.add_block())
+            index += 1
         known = self._known_run(run, digest, first_row, submitted=submitted)
         if len(self._blocks) >= self._batch_count:
             self._submit()
@@ -327,11 +333,11 @@ class DataWriter:
         self._blocks, self._waiting = [], []
 
 
-def _cut(size: int, block_size: int, segments: tuple[Segment, ...] | None, read: Read) -> Iterator[bytes | None]:
+def _cut(size: int, block_size: int, segments: tuple[Segment, ...] | None, read: Read) -> Iterator[bytes | int]:
     """Cut a file's content into blocks.
 
     Yields:
-        block_size bytes each, the last one maybe fewer; None for a block in which nothing is stored.
+        block_size bytes each, the last one maybe fewer; a number for so many blocks in which nothing is stored.
     """
     if segments is None:
         for start in range(0, size, block_size):
@@ -339,28 +345,37 @@ def _cut(size: int, block_size: int, segments: tuple[Segment, ...] | None, read:
         return
     rows = iter(segments)
     stored_start, stored_size = next(rows, (size, 0))
-    for start in range(0, size, block_size):
+    start = 0
+    while start < size:
         end = min(start + block_size, size)
         if stored_start >= end:
-            yield None
+            # All blocks up to the one in which something is stored, or up to the end.
+            count = -(-(size - start) // block_size) if stored_start >= size else (stored_start - start) // block_size
+            yield count
+            start += count * block_size
             continue
         if stored_start <= start and stored_start + stored_size >= end:
             yield read(end - start)
             stored_size -= end - stored_start
             stored_start = end
-            continue
-        block = bytearray(end - start)
-        while stored_start < end:
-            length = min(stored_size, end - stored_start)
-            block[stored_start - start : stored_start - start + length] = read(length)
-            stored_start += length
-            stored_size -= length
-            if not stored_size:
-                stored_start, stored_size = next(rows, (size, 0))
-        yield bytes(block)
+        else:
+            block = bytearray(end - start)
+            while stored_start < end:
+                length = min(stored_size, end - stored_start)
+                block[stored_start - start : stored_start - start + length] = read(length)
+                stored_start += length
+                stored_size -= length
+                if not stored_size:
+                    stored_start, stored_size = next(rows, (size, 0))
+            yield bytes(block)
+        start = end
 
 
 def _cut_filled(size: int, block_size: int, segments: tuple[Segment, ...] | None, read: Read) -> Iterator[bytes]:
     """Cut a file's content into blocks, those in which nothing is stored among them, as zeros."""
-    for index, block in enumerate(_cut(size, block_size, segments, read)):
-        yield bytes(min(block_size, size - index * block_size)) if block is None else block
+    left = size
+    for block in _cut(size, block_size, segments, read):
+        for _ in range(block if isinstance(block, int) else 1):
+            length = min(block_size, left)
+            yield bytes(length) if isinstance(block, int) else block
+            left -= length

@@ -60,9 +60,12 @@ class BlockRun:
         self.size_words.append(0)
         return len(self.size_words) - 1
 
-    def add_hole(self, size: int) -> None:
-        """Append a hole of so many bytes: a block, or what a file's last block has."""
-        self.size_words.append(0)
+    def add_holes(self, count: int, size: int) -> None:
+        """Append so many blocks that are holes, which have so many bytes together."""
+        if count == 1:
+            self.size_words.append(0)
+        else:
+            self.size_words.frombytes(bytes(count * self.size_words.itemsize))
         self.hole_size += size
 
     def landed(self, index: int, start: int, size_word: int) -> None:
@@ -115,7 +118,7 @@ class RunDigest:
         """
         self._sha256 = hashlib.sha256() if is_proof else None
         self._crc = 0
-        self._holes = array("I")
+        self._holes = array("Q")  # first index and count of each run of holes
 
     def add(self, block: bytes) -> None:
         """Count a stored block in."""
@@ -124,9 +127,14 @@ class RunDigest:
         else:
             self._sha256.update(block)
 
-    def add_hole(self, index: int) -> None:
-        """Count in that the run's block of this index, from 0, is a hole."""
-        self._holes.append(index)
+    def add_holes(self, index: int, count: int) -> None:
+        """Count in that the run's blocks from this index on, from 0, are holes."""
+        holes = self._holes
+        if holes and holes[-2] + holes[-1] == index:
+            holes[-1] += count
+        else:
+            holes.append(index)
+            holes.append(count)
 
     def key(self, run: BlockRun) -> RunKey:
         """Give what two runs have in common when they are the same.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pysquash import SquashfsImage, WriterOptions
+from pysquash import SquashfsImage, WriterOptions, tar2squashfs
 from pysquash.compression.base import CompressorSettings
 from pysquash.squashfs_writer import SquashfsWriter
 from pysquash.writer import data as data_module
@@ -18,6 +18,7 @@ from pysquash.writer import pipeline as pipeline_module
 from pysquash.writer.data import _cut
 from pysquash.writer.dedup import HASHED_TAIL_SIZE
 from pysquash.writer.pipeline import BATCH_SIZE, Pipeline
+from tests.tarbuild import END, header, padded, pax
 
 BLOCK = 4096
 DATA = random.Random(5).randbytes(3 * BATCH_SIZE)
@@ -125,6 +126,19 @@ def test_runs_with_equal_checksums_are_told_apart(monkeypatch: pytest.MonkeyPatc
     packed([*CONTENTS, other, SMALL[::-1], other, SMALL], workers=workers)  # which compares what it reads back
 
 
+def test_holes_are_equal_however_they_are_found() -> None:
+    """Holes of a sparse file and blocks of zeros make the same run."""
+    size, block = 7 * BLOCK + 5, DATA[:BLOCK]
+    whole = block + bytes(4 * BLOCK) + block + bytes(BLOCK + 5)
+    records = pax((b"GNU.sparse.size", b"%d" % size), (b"GNU.sparse.map", b"0,4096,20480,4096"))
+    raw = records + header(b"sparse", size=2 * BLOCK) + block * 2 + header(b"whole", size=size) + padded(whole) + END
+    file = io.BytesIO()
+    report = tar2squashfs([io.BytesIO(raw)], file, options=WriterOptions(block_size=BLOCK))
+    assert (report.duplicate_files, report.duplicate_bytes) == (1, size)
+    with SquashfsImage(file) as image:
+        assert (image / "sparse").read_bytes() == (image / "whole").read_bytes() == whole
+
+
 def test_holes_of_another_shape_are_another_run() -> None:
     block = DATA[:BLOCK]
     contents = [
@@ -157,7 +171,9 @@ def test_cutting_sparse_content_equals_the_expanded_bytes(block_size: int) -> No
             stored += content
             at = start + length
         read = io.BytesIO(stored)
-        blocks = list(_cut(size, block_size, tuple(segments), read.read))
+        blocks: list[bytes | None] = []
+        for block in _cut(size, block_size, tuple(segments), read.read):
+            blocks += [None] * block if isinstance(block, int) else [block]
         lengths = [min(block_size, size - start) for start in range(0, size, block_size)]
         assert [len(block) for block in blocks if block is not None] == [
             length for block, length in zip(blocks, lengths, strict=True) if block is not None

@@ -52,6 +52,15 @@ class TestHoles:
         assert build(raw, options=WriterOptions(limits=Limits(total_size=1000)))
         fails(raw, match="uncompressed size is 1000, the limit is 999", total_size=999)
 
+    def test_holes_that_are_stored_as_zeros_are_content(self) -> None:
+        raw = sparse(b"a", 1 << 20, ((0, 600),)) + END
+        options = WriterOptions(find_holes=False, limits=Limits(total_size=1 << 20))
+        with pysquash.SquashfsImage(io.BytesIO(build(raw, options=options))) as image:
+            assert (image / "a").read_bytes() == b"d" * 600 + bytes((1 << 20) - 600)
+        raw = sparse(b"a", (1 << 20) + 1, ((0, 600),)) + END
+        with pytest.raises(LimitError, match="uncompressed size is 1048577"):
+            build(raw, options=options)
+
     @pytest.mark.skipif(not hasattr(os, "SEEK_HOLE"), reason="needs a system that knows of holes")
     def test_holes_of_a_directory(self, tmp_path: Path) -> None:
         with (tmp_path / "f").open("wb") as file:
