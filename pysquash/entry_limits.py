@@ -55,20 +55,30 @@ class EntryLimits:
         self._xattr_size += names_size + sum(len(value) + _XATTR_COST for _, value in entry.xattrs)
         if self._xattr_size > limits.xattr_total_size:
             what = "size of all extended attributes"
-            raise LimitError(what, self._xattr_size, limits.xattr_total_size, where=source_name)
+            raise LimitError(
+                what, self._xattr_size, limits.xattr_total_size, where=source_name, name="xattr_total_size"
+            )
 
     def _count_holes(self, entry: Entry, source_name: str) -> None:
         limits = self._limits
         if entry.size > limits.file_size:
-            raise LimitError("file size", entry.size, limits.file_size, where=_where(entry, source_name))
+            raise LimitError(
+                "file size", entry.size, limits.file_size, where=_where(entry, source_name), name="file_size"
+            )
         self._segment_count += len(entry.segments or ())
         if self._segment_count > limits.segment_count:
             what = "number of segments in sparse files"
-            raise LimitError(what, self._segment_count, limits.segment_count, where=source_name)
+            raise LimitError(what, self._segment_count, limits.segment_count, where=source_name, name="segment_count")
         self._hole_count += (entry.size - entry.stored_size) // self._block_size
         if self._hole_count > limits.hole_block_count:
             what = f"number of blocks of {self._block_size} bytes in holes of sparse files"
-            raise LimitError(what, self._hole_count, limits.hole_block_count, where=_where(entry, source_name))
+            raise LimitError(
+                what,
+                self._hole_count,
+                limits.hole_block_count,
+                where=_where(entry, source_name),
+                name="hole_block_count",
+            )
 
 
 def _where(entry: Entry, source_name: str) -> str:

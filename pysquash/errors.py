@@ -107,13 +107,16 @@ class LimitError(InputError, ValueError):
         field: What was counted or measured, with its unit.
         value: How much there was (at least).
         limit: How much there may be.
+        name: The field of `Limits` that says so; "" for a limit of the format.
     """
 
-    def __init__(self, field: str, value: int, limit: int, *, where: str = "") -> None:
-        super().__init__(f"{where + ': ' if where else ''}{field} is {value}, the limit is {limit}")
+    def __init__(self, field: str, value: int, limit: int, *, where: str = "", name: str = "") -> None:
+        which = f" (--limit {name.replace('_', '-')})" if name else ""
+        super().__init__(f"{where + ': ' if where else ''}{field} is {value}, the limit is {limit}{which}")
         self.field = field
         self.value = value
         self.limit = limit
+        self.name = name
 
 
 class ExecutorError(SquashfsError, RuntimeError):

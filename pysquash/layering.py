@@ -83,7 +83,7 @@ def pack_layers(
     """
     limit = options.limits.layer_count
     if len(layers) > limit:
-        raise LimitError("the number of layers", len(layers), limit)
+        raise LimitError("the number of layers", len(layers), limit, name="layer_count")
     if xattrs not in ("trusted", "user"):
         raise OptionError(f"overlay attributes are trusted or user, not {xattrs!r}")
     if options.is_sorted:
@@ -151,6 +151,7 @@ class _Layering:
         self._entry_limits = EntryLimits(options)
         self._entry_count = 0
         self._content_size = 0
+        self._bytes_in = self._bytes_unpacked = 0
 
     def add(self, number: int, open_layer: OpenSource) -> Path:
         """Write the image of the next layer."""
@@ -160,6 +161,10 @@ class _Layering:
         with Output(path) as output, ImageWriter(output, options) as image:
             with closing(open_layer()) as source:
                 entries = list(self._stored(source, image, verification))
+                self._bytes_in += source.consumed_size
+                self._bytes_unpacked += source.unpacked_size
+                what = "the layers' compression ratio"
+                options.limits.check_ratio(what, self._bytes_unpacked, self._bytes_in, source=source.name)
                 merge.begin_layer(source=source.name, entries=entries, duplicates=source.duplicates)
             for entry in entries:
                 merge.put(entry)
@@ -179,13 +184,14 @@ class _Layering:
             self._entry_count += 1
             count = self._entry_count + self._merge.implicit_count
             if count > limits.entry_count:
-                raise LimitError("the number of entries", count, limits.entry_count, where=source.name)
+                what = "the number of entries"
+                raise LimitError(what, count, limits.entry_count, where=source.name, name="entry_count")
             self._entry_limits.count(entry, source.name)
             if entry.kind is Kind.FILE:
                 self._content_size += self._entry_limits.content_size(entry)
                 if self._content_size > limits.total_size:
                     what = "the layers' uncompressed size"
-                    raise LimitError(what, self._content_size, limits.total_size, where=source.name)
+                    raise LimitError(what, self._content_size, limits.total_size, where=source.name, name="total_size")
                 read, watched = verification.watch(entry.size, source.read, entry.segments)
                 entry.data = image.data.store(entry.size, read, entry.segments)
                 verification.note(entry.data, watched)

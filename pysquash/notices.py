@@ -34,7 +34,7 @@ class WarningKind(enum.StrEnum):
     ENTRY_SKIPPED = "entry-skipped"
     """An entry of an unknown type, or one that an option leaves out."""
     END_OF_ARCHIVE = "end-of-archive"
-    """A missing end-of-archive marker, or data after it."""
+    """A missing end-of-archive marker, or data after it or after the compressed stream."""
     DUPLICATE_NAME = "duplicate-name"
     """Several entries of one layer with the same name."""
     OVERLAY_MARKER = "overlay-marker"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pysquash.compressor_options import CompressorOptions, whole_number
-from pysquash.errors import OptionError, OptionTypeError
+from pysquash.errors import LimitError, OptionError, OptionTypeError
 from pysquash.frozen_mapping import FrozenMapping
 
 if TYPE_CHECKING:
@@ -69,8 +69,9 @@ class Limits:
         hole_block_count: Blocks of the image that are holes of sparse files, in all files: each takes 4 bytes of an
             inode's block list. 16 Mi blocks of 128 KiB are 2 TiB of holes.
         segment_count: Stored runs of sparse files, in all files.
-        ratio: Uncompressed to compressed size of a layer, once `ratio_free_size` bytes have come out.
-        ratio_free_size: Uncompressed bytes for which no ratio is asked.
+        ratio: Uncompressed to compressed size of a layer, and of all layers together. Real layers reach 30000: a
+            lastlog of zeros.
+        ratio_free_size: Uncompressed bytes up to which any ratio is accepted. 4 GiB take seconds to read.
         zstd_window_size: Bytes of window that a zstd frame of the input may ask for.
         id_count: Distinct user and group ids; the format counts them in a u16.
     """
@@ -94,7 +95,7 @@ class Limits:
     hole_block_count: int = 16 * _MIB
     segment_count: int = 1_000_000
     ratio: int = 2000
-    ratio_free_size: int = 64 * _MIB
+    ratio_free_size: int = 4 * _GIB
     zstd_window_size: int = 128 * _MIB
     id_count: int = 65535
 
@@ -106,6 +107,23 @@ class Limits:
                 raise OptionError(f"limit {each.name} must be a whole number from 1, not {value!r}")
             if hard is not None and value > hard:
                 raise OptionError(f"limit {each.name} can be at most {hard}, not {value}")
+
+    def check_ratio(self, what: str, unpacked_size: int, consumed_size: int, *, source: str) -> None:
+        """Check how much came out of how little.
+
+        Args:
+            what: What the error calls the ratio.
+            unpacked_size: Uncompressed bytes so far.
+            consumed_size: The bytes that they came out of.
+            source: What the error names.
+
+        Raises:
+            LimitError: The ratio is exceeded.
+        """
+        if unpacked_size > self.ratio_free_size:
+            ratio = unpacked_size // max(1, consumed_size)
+            if ratio > self.ratio:
+                raise LimitError(what, ratio, self.ratio, where=source, name="ratio")
 
 
 _HARD_LIMITS = {

@@ -81,7 +81,7 @@ def pack(
     """
     layer_count, limit = len(layers) + (changes.over is not None), options.limits.layer_count
     if layer_count > limit:
-        raise LimitError("the number of layers", layer_count, limit)
+        raise LimitError("the number of layers", layer_count, limit, name="layer_count")
     with ImageWriter(target, options) as image, closing(Spool(target.folder)) as spool:
         started = time.perf_counter()
         verification = Verification(options)

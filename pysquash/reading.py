@@ -208,6 +208,9 @@ class LayerReader:
     def _count(self, source: Source) -> None:
         self.bytes_in += source.consumed_size
         self.bytes_unpacked += source.unpacked_size
+        # Each layer may unpack `ratio_free_size` bytes at any ratio, but not each of hundreds.
+        what = "the layers' compression ratio"
+        self._limits.check_ratio(what, self.bytes_unpacked, self.bytes_in, source=source.name)
 
     def _cut_spool(self, entries: Sequence[Entry], spool_end: int) -> None:
         """Give back the room of what a layer set aside, where none of it can be needed; that is nearly always."""
@@ -229,13 +232,15 @@ class LayerReader:
             entry_count += 1
             if entry_count > safe_count and entry_count + merge.implicit_count > count_limit:
                 count = entry_count + merge.implicit_count
-                raise LimitError("the number of entries", count, count_limit, where=source.name)
+                what = "the number of entries"
+                raise LimitError(what, count, count_limit, where=source.name, name="entry_count")
             if entry.xattrs or entry.segments is not None:
                 self._entry_limits.count(entry, source.name)
             if entry.kind is file:
                 content_size += entry.size if entry.segments is None else self._entry_limits.content_size(entry)
                 if content_size > size_limit:
-                    raise LimitError("the layers' uncompressed size", content_size, size_limit, where=source.name)
+                    what = "the layers' uncompressed size"
+                    raise LimitError(what, content_size, size_limit, where=source.name, name="total_size")
             yield entry
         self._entry_count, self._content_size = entry_count, content_size
 

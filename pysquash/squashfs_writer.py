@@ -212,5 +212,5 @@ class SquashfsWriter:
         limit = self._options.limits.entry_count
         count = self._entry_count + self._merge.implicit_count
         if count > limit:
-            raise LimitError("the number of entries", count, limit)
+            raise LimitError("the number of entries", count, limit, name="entry_count")
         self._merge.put(entry)

@@ -2,26 +2,19 @@
 
 In: a path, a binary file object, an iterable of bytes, or a callable that returns one of these. Out: `LayerStream`, an
 iterator of plain chunks.
-Rules kept here: the format is found by magic; all gzip members, bzip2 and xz streams and zstd frames are read to the
-end, because eStargz and zstd:chunked layers have many; a stream that ends early, or goes on as something else, is an
-error; what comes out is bounded in size, ratio and window before it is produced.
-Not here: what the bytes mean (sources/tar), reading ahead on a thread (ahead).
+Rules kept here: what comes out is bounded in size and ratio before it is produced.
+Not here: the formats (stream_decoders), what the bytes mean (sources/tar), reading ahead on a thread (ahead).
 """
 
 from __future__ import annotations
 
 import os
 import stat
-import zlib
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import Any, BinaryIO, Protocol, cast
 
-import zstandard
-
 from pysquash.compression.ahead import Ahead, StalledError
-from pysquash.compression.base import raise_if_out_of_memory
-from pysquash.compression.zstd_frames import FrameScanner
+from pysquash.compression.stream_decoders import MAGIC_SIZE, find_decoder
 from pysquash.errors import LimitError, OptionTypeError, SourceError
 from pysquash.options import Limits
 
@@ -41,15 +34,7 @@ _LAYER_KINDS = "a layer is a path, a binary file, an iterable of bytes, or a cal
 _READ_SIZE = 1 << 20
 """Bytes asked of a file at a time, where nobody knows how many are needed."""
 
-_UNPACKED_SIZE = 1 << 20
-"""Bytes asked of a decompressor at a time: each time it waits for the GIL, and wakes who waits for the bytes."""
-
 _HEAD_SIZE = 512
-
-_XZ_MEMORY_LIMIT = 256 << 20
-"""A decoder for the largest preset, -9, takes 65 MiB; `xz --lzma2=dict=128MiB` is still read."""
-
-_SKIPPABLE_MAGIC = range(0x184D2A50, 0x184D2A60)
 
 
 class StreamChecks(Protocol):
@@ -83,6 +68,7 @@ class LayerStream:
         limits: Limits,
         checks: StreamChecks | None = None,
         timeout: float | None = None,
+        garbage: Callable[[str], None] | None = None,
     ) -> None:
         """Open the layer and find out what it is compressed with.
 
@@ -92,6 +78,8 @@ class LayerStream:
             limits: layer_size, ratio, ratio_free_size and zstd_window_size are kept here.
             checks: Sees every byte, as it comes and unpacked; or None.
             timeout: Seconds without data after which reading anything but a regular file fails; None for never.
+            garbage: Called at the end, with a text, where data after a gzip or bzip2 stream was ignored; None where
+                that is an error.
 
         Raises:
             OSError: The file cannot be opened or read.
@@ -105,6 +93,8 @@ class LayerStream:
         self._name = name
         self._limits = limits
         self._read_size = _READ_SIZE
+        self._garbage = garbage
+        self._garbage_text: str | None = None
         self._own_file: BinaryIO | None = None
         self._ahead: Ahead | None = None
         self._waiting: Ahead | None = None
@@ -116,13 +106,13 @@ class LayerStream:
             head = b""
             for chunk in raw:
                 head += chunk
-                if len(head) >= _MAGIC_SIZE:
+                if len(head) >= MAGIC_SIZE:
                     break
-            decoder = _decoder(head)
+            decoder = find_decoder(head, source=name)
             self.is_compressed = decoder is not None
             chunks = _chain(head, raw)
             if decoder is not None:
-                chunks = _guarded(decoder(chunks, limits), name)
+                chunks = decoder(chunks, limits, self._note_garbage)
             if checks is not None:
                 chunks = checks.unpacked(chunks)
             # Unpacking is a quarter of the work for most layers, and lets go of the GIL: so it is done on another core.
@@ -143,20 +133,24 @@ class LayerStream:
         """Give the next chunk, never an empty one.
 
         Raises:
-            SourceError: The stream is truncated, damaged, or followed by something else.
+            SourceError: The stream is truncated, damaged, or followed by other data that may not be ignored.
             LimitError: There is more than a limit allows.
         """
-        chunk = next(self._chunks)
+        try:
+            chunk = next(self._chunks)
+        except StopIteration:
+            self._report_garbage()
+            raise
         if not self.unpacked_size:
             self.head = chunk[:_HEAD_SIZE]
         self.unpacked_size += len(chunk)
         limits = self._limits
         if self.unpacked_size > limits.layer_size:
-            raise LimitError("the layer's uncompressed size", self.unpacked_size, limits.layer_size, where=self._name)
+            what = "the layer's uncompressed size"
+            raise LimitError(what, self.unpacked_size, limits.layer_size, where=self._name, name="layer_size")
         if self.unpacked_size > limits.ratio_free_size:
-            ratio = self.unpacked_size // max(1, self.consumed_size)
-            if ratio > limits.ratio:
-                raise LimitError("the layer's compression ratio", ratio, limits.ratio, where=self._name)
+            what = "the layer's compression ratio"
+            limits.check_ratio(what, self.unpacked_size, self.consumed_size, source=self._name)
         return chunk
 
     def up_to(self, size: int) -> bytes:
@@ -168,7 +162,7 @@ class LayerStream:
             The chunk, which is longer where it comes from elsewhere; b"" at the end.
 
         Raises:
-            SourceError: The stream is truncated, damaged, or followed by something else.
+            SourceError: The stream is truncated, damaged, or followed by other data that may not be ignored.
             LimitError: There is more than a limit allows.
         """
         if self.is_compressed or self._waiting is not None:  # what is read, on another thread, is not what is given
@@ -187,6 +181,19 @@ class LayerStream:
                 thread.close()
         if self._own_file is not None:
             self._own_file.close()
+
+    def _note_garbage(self, text: str) -> None:
+        """Remember what a decoder ignored; it may run on another thread than the caller's functions."""
+        self._garbage_text = text
+
+    def _report_garbage(self) -> None:
+        """Report what a decoder ignored, once."""
+        text, self._garbage_text = self._garbage_text, None
+        if text is None:
+            return
+        if self._garbage is None:
+            raise SourceError(text.replace("is ignored", "is not allowed"), source=self._name)
+        self._garbage(text)
 
     def _raw_chunks(self, layer: Layer) -> Iterator[bytes]:
         """Open whatever the layer is, and give its bytes as they are."""
@@ -255,203 +262,3 @@ def _chain(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     if head:
         yield head
     yield from rest
-
-
-# --- one decoder for each format -------------------------------------------------------------------------------------
-
-_Decoder = Callable[[Iterator[bytes], Limits], Iterator[bytes]]
-
-_MAGIC_SIZE = 6
-
-
-def _decoder(head: bytes) -> _Decoder | None:
-    """Find the decoder for a stream that starts like this; None for a plain one."""
-    if head.startswith(b"\x1f\x8b"):
-        return _gunzip
-    if head.startswith(b"BZh") and head[3:4].isdigit():
-        return _bunzip2
-    if head.startswith(b"\xfd7zXZ\0"):
-        return _unxz
-    if head.startswith(b"\x28\xb5\x2f\xfd") or int.from_bytes(head[:4], "little") in _SKIPPABLE_MAGIC:
-        return _unzstd
-    return None
-
-
-def _guarded(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """Turn what the decoders raise into our error."""
-    try:
-        yield from chunks
-    except _DECODER_ERRORS as error:
-        raise_if_out_of_memory(error)
-        raise SourceError(f"cannot be decompressed: {error}", source=name) from error
-
-
-class _DamagedError(Exception):
-    """Why a decoder cannot go on."""
-
-
-_DECODER_ERRORS: tuple[type[Exception], ...] = (
-    _DamagedError,
-    zlib.error,
-    zstandard.ZstdError,
-)
-
-
-def _gunzip(chunks: Iterator[bytes], _limits: Limits) -> Iterator[bytes]:
-    try:
-        from gzip import BadGzipFile  # noqa: PLC0415 - nobody else needs it
-
-        from isal.igzip import IGzipFile  # noqa: PLC0415 - not everywhere
-        from isal.isal_zlib import IsalError  # noqa: PLC0415
-    except ImportError:  # no wheel for this platform: zlib does the same at about a third of the speed
-        yield from _gunzip_with_zlib(chunks)
-        return
-    # Not isal's decompressobj: that begins each result with 16 KiB, and has to have the GIL each time it doubles them.
-    reader = _Reader(chunks)
-    file = cast(Any, IGzipFile)(fileobj=reader, mode="rb")
-    # isal says OverflowError of a header of more than 512 KiB: a name or comment that nobody has.
-    damage: tuple[type[Exception], ...] = (EOFError, BadGzipFile, OverflowError, cast(Any, IsalError))
-    try:
-        while plain := file.read(_UNPACKED_SIZE):
-            yield plain
-    except damage as error:
-        if error is reader.error:
-            raise
-        is_end = isinstance(error, EOFError)
-        raise _DamagedError("the gzip stream ends before its end" if is_end else str(error)) from error
-
-
-def _gunzip_with_zlib(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    decoder = zlib.decompressobj(31)
-    for chunk in chunks:
-        rest = chunk
-        while rest:
-            if decoder.eof:
-                # "gzip -d" ignores zeros behind the last member: tapes and block devices pad with them.
-                rest = rest.lstrip(b"\0")
-                if not rest:
-                    break
-                decoder = zlib.decompressobj(31)
-            plain = decoder.decompress(rest, _UNPACKED_SIZE)
-            rest = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
-            if plain:
-                yield plain
-    while not decoder.eof:
-        plain = decoder.decompress(b"", _UNPACKED_SIZE)
-        if not plain:
-            raise _DamagedError("the gzip stream ends before its end")
-        yield plain
-
-
-def _bunzip2(chunks: Iterator[bytes], _limits: Limits) -> Iterator[bytes]:
-    try:
-        import bz2  # noqa: PLC0415 - few layers are
-    except ImportError as error:  # a Python built without it
-        raise _DamagedError(str(error)) from error
-    try:
-        yield from _run(chunks, bz2.BZ2Decompressor, padding=1, name="bzip2")
-    except (OSError, ValueError) as error:  # what bz2 raises for damaged data
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise _DamagedError(str(error)) from error
-
-
-def _unxz(chunks: Iterator[bytes], _limits: Limits) -> Iterator[bytes]:
-    try:
-        import lzma  # noqa: PLC0415 - few layers are
-    except ImportError as error:  # a Python built without it
-        raise _DamagedError(str(error)) from error
-    # "Stream Padding" of the xz format: zeros, a multiple of four, between and behind streams.
-    make = partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, _XZ_MEMORY_LIMIT)
-    try:
-        yield from _run(chunks, make, padding=4, name="xz")
-    except lzma.LZMAError as error:
-        raise _DamagedError(str(error)) from error
-
-
-def _run(chunks: Iterator[bytes], make: Callable[[], Any], *, padding: int, name: str) -> Iterator[bytes]:
-    """Decode streams one after the other, as bz2 and lzma do it.
-
-    Args:
-        chunks: The raw bytes.
-        make: Makes a decoder for one stream.
-        padding: Zeros between streams count a multiple of this; 1 for any number behind the last, as `gzip -d` has it.
-        name: What errors call the format.
-    """
-    decoder, zero_count = make(), 0
-    for chunk in chunks:
-        rest = chunk
-        while rest:
-            if decoder.eof:
-                trimmed = rest.lstrip(b"\0")
-                zero_count += len(rest) - len(trimmed)
-                rest = trimmed
-                if not rest:
-                    break
-                if zero_count % padding:
-                    raise _DamagedError(f"{name} padding of {zero_count} bytes is not a multiple of {padding}")
-                decoder, zero_count = make(), 0
-            plain = decoder.decompress(rest, _UNPACKED_SIZE)
-            if plain:
-                yield plain
-            while not decoder.eof and not decoder.needs_input:
-                plain = decoder.decompress(b"", _UNPACKED_SIZE)
-                if plain:
-                    yield plain
-            rest = decoder.unused_data if decoder.eof else b""
-    if not decoder.eof:
-        raise _DamagedError(f"the {name} stream ends before its end")
-    if zero_count % padding:
-        raise _DamagedError(f"{name} padding of {zero_count} bytes is not a multiple of {padding}")
-
-
-def _unzstd(chunks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
-    scanner = FrameScanner()
-
-    def scanned() -> Iterator[bytes]:
-        for chunk in chunks:
-            scanner.feed(chunk)
-            yield chunk
-
-    reader = zstandard.ZstdDecompressor(max_window_size=limits.zstd_window_size).stream_reader(
-        cast(Any, _Reader(scanned())), read_across_frames=True
-    )
-    while True:
-        plain = reader.read(_UNPACKED_SIZE)
-        if not plain:
-            break
-        yield plain
-    # zstandard gives what it has of a truncated frame, and then no more, without a word.
-    if not scanner.is_between_frames:
-        raise _DamagedError("the zstd stream ends inside a frame")
-
-
-class _Reader:
-    """A file-like over chunks, for decoders that want to read, and to be told where they end.
-
-    Attributes:
-        error: What the chunks ended with, if that was an exception: that is no decoder's.
-    """
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self.error: Exception | None = None
-        self._chunks = chunks
-        self._rest = memoryview(b"")
-
-    def read(self, size: int) -> bytes:
-        rest = self._rest or self._next()
-        data, self._rest = rest[:size], rest[size:]
-        return bytes(data)
-
-    def readinto(self, buffer: memoryview) -> int:
-        rest = self._rest or self._next()
-        size = min(len(buffer), len(rest))
-        buffer[:size], self._rest = rest[:size], rest[size:]
-        return size
-
-    def _next(self) -> memoryview:
-        try:
-            return memoryview(next(self._chunks, b""))
-        except Exception as error:
-            self.error = error
-            raise

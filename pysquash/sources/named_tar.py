@@ -18,30 +18,55 @@ __all__ = ["NamedTar", "likeness"]
 
 _SHOWN_SIZE = 40
 
+_DECOMPRESS = "decompress it first, for example with `{} FILE | pysquash build -`"
+_UNPACK = "extract it, and pack the directory as dir:PATH"
+
 _MAGICS = (
     (b"hsqs", "a SquashFS image: as a source of `build` it is sqfs:PATH"),
     (b"sqsh", "a big-endian SquashFS image, which is of a version before 4.0"),
-    (b"PK\3\4", "a zip archive: unpack it, and pack the folder as dir:PATH"),
-    (b"PK\5\6", "a zip archive with nothing in it"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it, and pack the folder as dir:PATH"),
-    (b"Rar!\x1a\x07", "a rar archive: unpack it, and pack the folder as dir:PATH"),
-    (b"\x04\x22\x4d\x18", "compressed with lz4: decompress it, as with `lz4 -dc FILE | pysquash build -`"),
-    (b"\x1f\x9d", "compressed with compress: decompress it, as with `zcat FILE | pysquash build -`"),
-    (b"LZIP", "compressed with lzip: decompress it, as with `lzip -dc FILE | pysquash build -`"),
-    (b"\x5d\0\0", "compressed with lzma: decompress it, as with `xz -dc FILE | pysquash build -`"),
-    (b"\x1f\x8b", "compressed twice, inside with gzip: decompress it once"),
-    (b"\xfd7zXZ\0", "compressed twice, inside with xz: decompress it once"),
-    (b"\x28\xb5\x2f\xfd", "compressed twice, inside with zstd: decompress it once"),
-    (
-        b"!<arch>\ndebian",
-        "a Debian package: its data.tar is what can be packed, as with `dpkg-deb --fsys-tarfile FILE`",
-    ),
-    (b"\xed\xab\xee\xdb", "an RPM package, and no tar is in it"),
-    (b"070701", "a cpio archive: unpack it, and pack the folder as dir:PATH"),
-    (b"070702", "a cpio archive: unpack it, and pack the folder as dir:PATH"),
-    (b"070707", "a cpio archive: unpack it, and pack the folder as dir:PATH"),
+    (b"PK\3\4", f"a zip archive: {_UNPACK}"),
+    (b"PK\5\6", "an empty zip archive"),
+    (b"7z\xbc\xaf\x27\x1c", f"a 7z archive: {_UNPACK}"),
+    (b"Rar!\x1a\x07", f"a rar archive: {_UNPACK}"),
+    (b"xar!", f"a xar archive: {_UNPACK}"),
+    (b"MSCF", f"a cabinet archive: {_UNPACK}"),
+    (b"MSWIM\0\0\0", f"a Windows image (WIM): {_UNPACK}"),
+    (b"zPQ", f"a zpaq archive: {_UNPACK}"),
+    (b"7kSt", f"a zpaq archive: {_UNPACK}"),
+    (b"\x04\x22\x4d\x18", f"a file compressed with lz4: {_DECOMPRESS.format('lz4 -dc')}"),
+    (b"\x02\x21\x4c\x18", f"a file compressed with lz4: {_DECOMPRESS.format('lz4 -dc')}"),
+    (b"\x89LZO\0\r\n\x1a\n", f"a file compressed with lzop: {_DECOMPRESS.format('lzop -dc')}"),
+    (b"LRZI", f"a file compressed with lrzip: {_DECOMPRESS.format('lrzcat')}"),
+    (b"RZIP", "a file compressed with rzip: decompress it first, with `rzip -d FILE`"),
+    (b"GRZipII", "a file compressed with grzip: decompress it first"),
+    (b"LZIP", f"a file compressed with lzip: {_DECOMPRESS.format('lzip -dc')}"),
+    (b"\x5d\0\0", f"a file compressed with lzma: {_DECOMPRESS.format('xz -dc')}"),
+    (b"\xff\x06\0\0sNaPpY", f"a file compressed with snappy: {_DECOMPRESS.format('snzip -dc')}"),
+    (b"bvx2", f"a file compressed with lzfse: {_DECOMPRESS.format('lzfse -decode -i')}"),
+    (b"BZ0", "a file compressed with bzip 0.21: decompress it first"),
+    (b"\x1f\x9d", f"a file compressed with compress: {_DECOMPRESS.format('zcat')}"),
+    (b"\x1f\xa0", f"a file compressed with compress -H: {_DECOMPRESS.format('zcat')}"),
+    (b"\x1f\x1e", f"a file compressed with pack: {_DECOMPRESS.format('zcat')}"),
+    (b"\x1f\x8b", "a file compressed twice, inside with gzip: decompress it once"),
+    (b"BZh", "a file compressed twice, inside with bzip2: decompress it once"),
+    (b"\xfd7zXZ\0", "a file compressed twice, inside with xz: decompress it once"),
+    (b"\x28\xb5\x2f\xfd", "a file compressed twice, inside with zstd: decompress it once"),
+    (b"!<arch>\ndebian", "a Debian package: pack its data.tar, as with `dpkg-deb --fsys-tarfile FILE`"),
+    (b"!<arch>\n", f"an ar archive: {_UNPACK}"),
+    (b"\xed\xab\xee\xdb", "an RPM package: convert it, as with `rpm2archive - < FILE | pysquash build -`"),
+    (b"070701", f"a cpio archive: {_UNPACK}"),
+    (b"070702", f"a cpio archive: {_UNPACK}"),
+    (b"070707", f"a cpio archive: {_UNPACK}"),
+    (b"\xc7\x71", f"a cpio archive: {_UNPACK}"),
+    (b"Salted__", "a file encrypted with OpenSSL: decrypt it first"),
+    (b"age-encryption.org/", "a file encrypted with age: decrypt it first"),
+    (b"LUKS\xba\xbe", "an encrypted disk (LUKS)"),
+    (b"#!/usr/bin/env run-singularity\n", "a Singularity image (SIF)"),
     (b"\x7fELF", "a program"),
-    (b"QFI\xfb", "a disk image of QEMU"),
+    (b"QFI\xfb", "a QEMU disk image"),
+    (b"KDMV", "a VMware disk image"),
+    (b"vhdxfile", "a Hyper-V disk image"),
+    (b"conectix", "a Hyper-V disk image"),
 )
 
 
@@ -60,7 +85,7 @@ class NamedTar(TarSource):
             guess = likeness(self.stream_head) if error.offset == 0 and error.entry is None else None
             if guess is None:
                 raise
-            raise SourceError(f"is no tar; it looks like {guess}", source=self.name, offset=0) from error
+            raise SourceError(f"is not a tar archive; it looks like {guess}", source=self.name, offset=0) from error
         if not self.unpacked_size:
             raise SourceError("is empty: a tar has at least its end", source=self.name)
 

@@ -28,7 +28,7 @@ def check_path_limits(path: bytes, longest_size: int, depth: int, limits: Limits
         return
     where = f"{source}: {printable(path)[:_SHOWN_SIZE]}" if source else printable(path)[:_SHOWN_SIZE]
     if len(path) > limits.path_size:
-        raise LimitError("path size", len(path), limits.path_size, where=where)
+        raise LimitError("path size", len(path), limits.path_size, where=where, name="path_size")
     if longest_size > limits.component_size:
         raise LimitError("component size", longest_size, limits.component_size, where=where)
-    raise LimitError("path depth", depth, limits.depth, where=where)
+    raise LimitError("path depth", depth, limits.depth, where=where, name="depth")

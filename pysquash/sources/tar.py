@@ -86,7 +86,14 @@ class TarSource(TarFraming):
             checks: Sees every byte of the stream, or None.
             owner_of: Has the last word on owners, or None for the numbers as they are.
         """
-        stream = LayerStream(layer, name=name, limits=options.limits, checks=checks, timeout=options.timeout)
+        stream = LayerStream(
+            layer,
+            name=name,
+            limits=options.limits,
+            checks=checks,
+            timeout=options.timeout,
+            garbage=self._notice_end,
+        )
         super().__init__(stream, name=name, options=options, warn=warn)
         self._owner_of = owner_of
         self._good_parents: set[bytes] = {b""}

@@ -58,7 +58,13 @@ class TarFraming(ChunkBuffer):
         """Take the data of a header that describes the next entry."""
         limit = self._limits.extended_header_size
         if size > limit:
-            raise LimitError("extended header size", size, limit, where=f"{self.name}: at byte {self._entry_start}")
+            raise LimitError(
+                "extended header size",
+                size,
+                limit,
+                where=f"{self.name}: at byte {self._entry_start}",
+                name="extended_header_size",
+            )
         data = self._take(size)
         self._skip(-size % BLOCK_SIZE)
         return data

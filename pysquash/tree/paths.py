@@ -139,7 +139,9 @@ class Paths:
         limit = self._options.limits.implicit_directory_count
         if self.implicit_count > limit:
             what = "the number of implicit parent directories"
-            raise LimitError(what, self.implicit_count, limit, where=self._shown(entry))
+            raise LimitError(
+                what, self.implicit_count, limit, where=self._shown(entry), name="implicit_directory_count"
+            )
         return Node.implied_directory(self._options.source_date_epoch)
 
     def _may_go(self, parent: Node, name: bytes, node: Node) -> bool:
@@ -188,7 +190,7 @@ class Paths:
                 step_count += node.target.count(b"/") + 1
                 if step_count > limits.path_steps:
                     what = "the number of components walked for a path"
-                    raise LimitError(what, step_count, limits.path_steps, where=self._shown(entry))
+                    raise LimitError(what, step_count, limits.path_steps, where=self._shown(entry), name="path_steps")
                 left += node.target.split(b"/")[::-1]
                 continue
             if node is None or node.children is None:
@@ -201,7 +203,8 @@ class Paths:
             nodes.append(node)
             names.append(name)
         if make and len(names) >= limits.depth:
-            raise LimitError("the depth of a path", len(names) + 1, limits.depth, where=self._shown(entry))
+            where = self._shown(entry)
+            raise LimitError("the depth of a path", len(names) + 1, limits.depth, where=where, name="depth")
         self._is_deepened |= len(names) > len(components)
         return nodes[-1]
 

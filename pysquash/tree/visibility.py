@@ -165,7 +165,10 @@ class Visibility:
         self._implicit_count += 1
         if self._implicit_count > self._implicit_limit:
             what = "the number of implicit parent directories"
-            raise LimitError(what, self._implicit_count, self._implicit_limit, where=printable(path)[:200])
+            where = printable(path)[:200]
+            raise LimitError(
+                what, self._implicit_count, self._implicit_limit, where=where, name="implicit_directory_count"
+            )
 
     def _find(self, directory: bytes) -> _Names | bool:
         """Return what upper layers have in a directory, False for nothing; True where it is covered, or one above it.

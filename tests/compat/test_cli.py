@@ -151,7 +151,7 @@ def test_standard_input_and_added_files(layer: Path, tmp_path: Path) -> None:
         (["missing.tar", "-o", "image"], 1, "missing.tar"),
         (["layer.tar", "-o", "no/such/folder/image"], 1, "no/such/folder"),
         (["layer.tar", "-o", "."], 1, "directory"),
-        (["bad.tar", "-o", "image"], 1, "bad.tar: at byte 0: is no tar; it looks like text: 'xxx"),
+        (["bad.tar", "-o", "image"], 1, "bad.tar: at byte 0: is not a tar archive; it looks like text: 'xxx"),
         (["layer.tar"], 2, "--output"),
         (["-o", "image"], 2, "SOURCE"),
         (["layer.tar", "-o", "image", "-b", "100K"], 2, "power of two"),

@@ -50,7 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["build", "dir:", "-o", "out"], 1, "dir:: a path is missing"),
         (["build", "", "-o", "out"], 1, "a path is missing"),
         (["build", "dir:missing", "-o", "out"], 1, "/missing: No such file"),
-        (["build", "x.txt", "-o", "out"], 1, "x.txt: at byte 0: is no tar; it looks like text: 'text'"),
+        (["build", "x.txt", "-o", "out"], 1, "x.txt: at byte 0: is not a tar archive; it looks like text: 'text'"),
         (["build", "x.tar"], 2, "name it with --output FILE"),
         ([*BUILD, "--overlay-xattrs", "user"], 2, "--overlay-xattrs is for the images that --layers writes"),
         (["build", "x.tar", "--layers", "out", "-o", "y"], 2, "--output does not go with --layers: "),

@@ -140,12 +140,12 @@ def test_truncated_layer_is_not_the_blob_that_it_should_be(
     ("packing", "text"),
     [
         ("plain", "the layer's tar (its diff_id) has the digest"),
-        ("gzip", "cannot be decompressed: the gzip stream ends before its end"),
-        ("gzip members", "cannot be decompressed: the gzip stream ends before its end"),
-        ("zstd", "cannot be decompressed: the zstd stream ends inside a frame"),
-        ("zstd frames", "cannot be decompressed: the zstd stream ends inside a frame"),
-        ("bzip2", "cannot be decompressed: the bzip2 stream ends before its end"),
-        ("xz", "cannot be decompressed: the xz stream ends before its end"),
+        ("gzip", "cannot be decompressed: unexpected end of file: the gzip stream is truncated"),
+        ("gzip members", "cannot be decompressed: unexpected end of file: the gzip stream is truncated"),
+        ("zstd", "cannot be decompressed: unexpected end of file: the zstd stream is truncated"),
+        ("zstd frames", "cannot be decompressed: unexpected end of file: the zstd stream is truncated"),
+        ("bzip2", "cannot be decompressed: unexpected end of file: the bzip2 stream is truncated"),
+        ("xz", "cannot be decompressed: unexpected end of file: the xz stream is truncated"),
     ],
 )
 def test_layer_that_was_truncated_before_its_digest_was_taken(
@@ -177,10 +177,8 @@ def test_bomb_is_refused_by_its_ratio(tmp_path: Path, data: bytes) -> None:
     files = layout(Image([layer]))
     files[f"blobs/sha256/{digest_of(data)[7:]}"] = data
     source = f"oci:{to_directory(files, tmp_path / 'layout')}"
-    limits = pysquash.Limits(ratio=500)
+    limits = pysquash.Limits(ratio=500, ratio_free_size=64 << 20)
     assert "the layer's compression ratio is" in refusal(source, tmp_path, limits=limits)
-    if not data.startswith(b"\x1f\x8b"):  # gzip does not reach the default of 2000
-        assert "the layer's compression ratio is" in refusal(source, tmp_path)
     assert "the layer's uncompressed size is" in refusal(source, tmp_path, limits=pysquash.Limits(layer_size=1 << 20))
 
 
@@ -189,7 +187,7 @@ def test_archive_that_is_a_bomb_is_refused(tmp_path: Path, packing: Packing) -> 
     files = {**layout(Image([tar()])), "zeros": bytes(80 << 20)}
     for transport in ("oci-archive", "docker-archive"):
         source = f"{transport}:{to_tar(files, tmp_path / transport, packing)}"
-        text = refusal(source, tmp_path, limits=pysquash.Limits(ratio=500))
+        text = refusal(source, tmp_path, limits=pysquash.Limits(ratio=500, ratio_free_size=64 << 20))
         assert "the layer's compression ratio is" in text
         assert "uncompressed size" in refusal(source, tmp_path, limits=pysquash.Limits(layer_size=1 << 20))
 
@@ -559,8 +557,8 @@ def test_archive_that_is_no_tar(tmp_path: Path, transport: str, data: bytes) -> 
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (header(b"a", b"x", (1 << 33) - 1), "an extended header's size is 8589934591, the limit is"),
-        (header(b"a", b"L", (1 << 33) - 1), "an extended header's size is 8589934591, the limit is"),
+        (header(b"a", b"x", (1 << 33) - 1), "extended header size is 8589934591, the limit is"),
+        (header(b"a", b"L", (1 << 33) - 1), "extended header size is 8589934591, the limit is"),
         (pax((b"size", b"-512")) + header(b"a"), "size"),
         (header(b"a", size=b"\xff" * 12), "size"),
         (header(b"a", size=b"\x80" + b"\x7f" * 11), "the archive ends"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import zipfile
@@ -47,8 +48,12 @@ def zipped() -> bytes:
         (squashfs(), "a SquashFS image: as a source of `build` it is sqfs:PATH"),
         (gzip.compress(squashfs(), mtime=0), "a SquashFS image"),
         (zipped(), "a zip archive"),
-        (b"\x04\x22\x4d\x18" + bytes(range(256)) * 3, "compressed with lz4"),
-        (gzip.compress(gzip.compress(END, mtime=0), mtime=0), "compressed twice"),
+        (b"\x04\x22\x4d\x18" + bytes(range(256)) * 3, "a file compressed with lz4"),
+        (gzip.compress(gzip.compress(END, mtime=0), mtime=0), "a file compressed twice"),
+        (b"\x89LZO\0\r\n\x1a\n" + bytes(600), "a file compressed with lzop"),
+        (b"LRZI\0\6" + bytes(600), "a file compressed with lrzip"),
+        (b"GRZipII\0\2\4:)" + bytes(600), "a file compressed with grzip"),
+        (bz2.compress(bz2.compress(END)), "a file compressed twice, inside with bzip2"),
         (b"<html>404 Not Found</html>\n" * 40, "text: '<html>404 Not Found</html>'"),
         (b"short", "text: 'short'"),
         (("\N{SNOWMAN}" * 400).encode(), "text: '\N{SNOWMAN}"),
@@ -56,7 +61,7 @@ def zipped() -> bytes:
     ],
 )
 def test_it_is_said_what_it_looks_like(content: bytes, text: str, tmp_path: Path) -> None:
-    assert f"layer: at byte 0: is no tar; it looks like {text}" in error_of(content, tmp_path)
+    assert f"layer: at byte 0: is not a tar archive; it looks like {text}" in error_of(content, tmp_path)
 
 
 def test_nothing_is_guessed_of_the_rest(tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ def _read_members(file: BinaryIO, *, name: str, limits: Limits) -> dict[str, _Me
     with contextlib.closing(_Headers(file, name=name, limits=limits)) as headers:
         for count, entry in enumerate(headers, 1):
             if count > limits.entry_count:
-                raise LimitError("the number of entries", count, limits.entry_count, where=name)
+                raise LimitError("the number of entries", count, limits.entry_count, where=name, name="entry_count")
             path, target = _text(entry.path), None
             if entry.kind is Kind.SYMLINK:
                 target = posixpath.normpath(posixpath.join(posixpath.dirname(path), _text(entry.target)))

@@ -260,7 +260,7 @@ def image_of(store: Store, descriptor: Descriptor, options: WriterOptions) -> Co
 def _check_layer_count(count: int, name: str, options: WriterOptions) -> None:
     limit = options.limits.layer_count
     if count > limit:
-        raise LimitError("the number of layers", count, limit, where=name)
+        raise LimitError("the number of layers", count, limit, where=name, name="layer_count")
 
 
 def _diff_ids(config: Mapping[str, Any], layer_count: int, name: str) -> list[Digest]:
