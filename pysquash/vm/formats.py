@@ -49,6 +49,9 @@ def _sidecar(config: RunConfig) -> dict[str, Any]:
         "exposedPorts": image.exposed_ports,
         "volumes": image.volumes,
         "labels": image.labels,
+        "os": image.platform.system,
+        "architecture": image.platform.architecture,
+        "variant": image.platform.variant,
     }
 
 
@@ -72,6 +75,12 @@ def _runtime(config: RunConfig) -> dict[str, Any]:
             for place, kind, source, options in _MOUNTS
         ],
         "linux": {"namespaces": [{"type": kind} for kind in _NAMESPACES]},
+        # config.json has no fields for these: "Conversion to OCI Runtime Configuration" of the image specification.
+        "annotations": {
+            f"org.opencontainers.image.{field}": value
+            for field, value in zip(("os", "architecture", "variant"), image.platform, strict=True)
+            if value
+        },
     }
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from pysquash.errors import SourceError
 from pysquash.merged_tree import MergedTree
 from pysquash.sources.oci.documents import text_items
+from pysquash.sources.oci.platforms import Platform
 from pysquash.tree.entry import Kind
 from pysquash.vm.users import User, resolve_user
 
@@ -38,6 +39,7 @@ class ImageConfig(NamedTuple):
         labels: Whatever the image's maker wanted to say.
         exposed_ports: As "8080/tcp".
         volumes: Paths that data is to be kept in.
+        platform: What it runs on.
     """
 
     source: str
@@ -50,6 +52,7 @@ class ImageConfig(NamedTuple):
     labels: dict[str, str]
     exposed_ports: list[str]
     volumes: list[str]
+    platform: Platform
 
 
 class RunConfig(NamedTuple):
@@ -93,6 +96,7 @@ def parse_image_config(document: Mapping[str, Any], *, source: str) -> ImageConf
         _labels(config, source=source),
         _keys(config, "ExposedPorts", source=source),
         _keys(config, "Volumes", source=source),
+        Platform.of(document),
     )
 
 

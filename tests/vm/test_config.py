@@ -11,7 +11,9 @@ import pytest
 
 import pysquash
 from pysquash import ConfigOutput, Part, SourceError, WriterOptions
-from pysquash.vm.image_config import parse_image_config
+from pysquash.vm.formats import FORMATS
+from pysquash.vm.image_config import RunConfig, parse_image_config
+from pysquash.vm.users import User
 from tests.noticing import texts
 from tests.snapshot import kernel_tree, mounted
 from tests.vm.images import GROUP, PASSWD, built, container_image, layer, text
@@ -65,6 +67,24 @@ def test_an_image_that_says_nothing(tmp_path: Path) -> None:
         assert (found["entrypoint"], found["cmd"], found["env"]) == ([], [], ["HOME=/"])
         assert found["workingDir"] == "/"
         assert (found["user"]["uid"], found["user"]["gid"], found["user"]["name"]) == (0, 0, "")
+
+
+@pytest.mark.parametrize(
+    ("says", "expected"),
+    [
+        ({"os": "linux", "architecture": "arm64"}, ("linux", "arm64", "")),
+        ({"os": "linux", "architecture": "arm", "variant": "v6"}, ("linux", "arm", "v6")),
+        ({"architecture": "aarch64", "variant": "v8"}, ("", "arm64", "")),
+        ({}, ("", "", "")),
+    ],
+)
+def test_the_platform(says: dict[str, str], expected: tuple[str, ...]) -> None:
+    image = parse_image_config(says, source="image")
+    config = RunConfig(image, User("", 0, 0, (), "/"), [])
+    own, runtime = (json.loads(FORMATS[shape](config)) for shape in ("json", "oci"))
+    assert (own["os"], own["architecture"], own["variant"]) == expected
+    names = [f"org.opencontainers.image.{name}" for name in ("os", "architecture", "variant")]
+    assert runtime["annotations"] == {name: value for name, value in zip(names, expected, strict=True) if value}
 
 
 def test_a_home_of_the_image_s_own_stays(tmp_path: Path) -> None:
