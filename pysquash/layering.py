@@ -17,12 +17,14 @@ import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pysquash.atomic import AtomicDirectory
 from pysquash.entry_limits import EntryLimits
 from pysquash.errors import LimitError, OptionError
+from pysquash.invalid_owners import report_invalid_owners
 from pysquash.notices import WarningGroup, Warnings
 from pysquash.options import WriterOptions
 from pysquash.own_files import OwnFiles
@@ -30,6 +32,7 @@ from pysquash.packing import OpenSource
 from pysquash.reader.entries import StoredContent
 from pysquash.reader.image import SquashfsImage
 from pysquash.sources.base import Source
+from pysquash.sources.files import FilesSource
 from pysquash.tree.entry import Entry, Kind
 from pysquash.tree.merge import Merge
 from pysquash.tree.node import Node
@@ -75,7 +78,7 @@ def pack_layers(
         own_files: Told of the folder, which may be in one that is a layer.
 
     Returns:
-        The images.
+        The images; one that is empty if there are no layers.
 
     Raises:
         InputError: A layer is malformed, the layers do not make a tree, or a limit is exceeded; there are no images.
@@ -104,7 +107,8 @@ def pack_layers(
         if target.exists():
             own_files.add(target.stat(), None)
         layering = _Layering(directory.path, xattrs, options, warnings)
-        names = [layering.add(number, opens).name for number, opens in enumerate(layers)]
+        empty = partial(FilesSource, (), options)  # a container image may have no layers: its root is empty
+        names = [layering.add(number, opens).name for number, opens in enumerate(layers or [empty])]
         directory.commit()
     except BaseException:
         directory.discard()
@@ -145,6 +149,7 @@ class _Layering:
         self._folder = folder
         self._opaque = (f"{xattrs}.overlay.opaque".encode(), b"y")
         self._options = options
+        self._warnings = warnings
         self._merge = Merge(options, warnings)
         self._origins: dict[Node, _Origin] = {}
         self._before = _Snapshot({}, {})
@@ -171,7 +176,8 @@ class _Layering:
             merge.end_layer()
             now = _snapshot(merge.root)
             root = self._difference(now, path, image, verification)
-            image.finish(root, own_xattrs=[self._opaque[0]])
+            if image.finish(root, own_xattrs=[self._opaque[0]]).has_invalid_owner:
+                report_invalid_owners(root, options, self._warnings)
             verification.verify(output, root)
             output.keep()
         self._before = now

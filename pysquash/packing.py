@@ -106,6 +106,10 @@ def pack(
         if progress is not None:
             progress("write", 0, None)
         summary = image.finish(tree.root, time=tree.image_time)
+        if summary.has_invalid_owner:
+            from pysquash.invalid_owners import report_invalid_owners  # noqa: PLC0415 - hardly any image has one
+
+            report_invalid_owners(tree.root, options, warnings)
         was_written = time.perf_counter()
         verification.verify(target, tree.root)
         was_verified = time.perf_counter()

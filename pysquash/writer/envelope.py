@@ -26,7 +26,7 @@ from pysquash.writer.fragments import Fragments
 from pysquash.writer.inodes import InodeWriter, Numbering, export_table, number_inodes
 from pysquash.writer.metadata import Compress
 from pysquash.writer.output import Output
-from pysquash.writer.tables import IdTable, write_table
+from pysquash.writer.tables import INVALID_ID, IdTable, write_table
 from pysquash.writer.xattrs import XattrWriter, keep_xattrs
 
 __all__ = ["Envelope", "ImageSummary"]
@@ -48,12 +48,14 @@ class ImageSummary(NamedTuple):
         inode_count: Inodes in it.
         bytes_used: Bytes before padding.
         size: Bytes with padding.
+        has_invalid_owner: Whether any user or group ID is 2^32-1.
     """
 
     name_counts: dict[Kind, int]
     inode_count: int
     bytes_used: int
     size: int
+    has_invalid_owner: bool
 
 
 class Envelope:
@@ -149,7 +151,9 @@ class Envelope:
             export_table_start,
         )
         output.overwrite(0, superblock)
-        return ImageSummary(numbering.name_counts, numbering.inode_count, bytes_used, output.position)
+        return ImageSummary(
+            numbering.name_counts, numbering.inode_count, bytes_used, output.position, INVALID_ID in ids
+        )
 
     def _compress_for(self, *parts: str) -> Compress:
         """Give what compresses metadata, or what does not, if one of these parts is to be stored as it is."""

@@ -14,7 +14,10 @@ from pysquash.format.records import ID, TABLE_LOCATION
 from pysquash.writer.metadata import Compress, MetadataWriter
 from pysquash.writer.output import Output
 
-__all__ = ["IdTable", "write_table"]
+__all__ = ["INVALID_ID", "IdTable", "write_table"]
+
+INVALID_ID = 0xFFFF_FFFF
+"""(uid_t)-1: to chown it means "unchanged", so no file can have it."""
 
 
 def write_table(output: Output, rows: bytes, compress: Compress, *, header: bytes = b"") -> int:

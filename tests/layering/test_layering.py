@@ -160,6 +160,16 @@ def test_content_of_a_lower_layer_comes_along_with_a_new_name(tmp_path: Path) ->
         assert (image / "sparse").inode.sparse > 2 << 20
 
 
+def test_no_layers_are_an_empty_image(tmp_path: Path) -> None:
+    images = pack_layers(
+        [], tmp_path / "out", xattrs="trusted", options=WriterOptions(verify=True), warnings=Warnings()
+    )
+    assert images.paths == [tmp_path / "out" / "000.squashfs"]
+    with SquashfsImage(images.paths[0]) as image:
+        assert list(image.root.walk()) == [image.root]
+    assert check(images.paths[0]) == []
+
+
 def test_an_unchanged_layer_is_a_root_and_nothing_else(tmp_path: Path) -> None:
     stack, _ = packed([[Item("file", "a", 1, "")], [], [Item("whiteout", "b", 2, "")]], tmp_path)
     for image in stack[1:]:

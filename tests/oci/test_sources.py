@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform as host
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ from tests.oci.builder import (
     to_tar,
 )
 from tests.oci.judge import build, refusal, sources
+from tests.snapshot import run
 
 HERE = Platform.parse(None)
 ELSEWHERE = "linux/s390x"
@@ -553,6 +555,21 @@ def test_configuration_without_a_system_fits_any_of_its_architecture(tmp_path: P
 def test_variant_alone_is_no_other_architecture(tmp_path: Path) -> None:
     for source in sources(saying("1", platform=f"{HERE}/v99"), tmp_path).values():
         assert build(source, tmp_path, strict=True).names == {"a": "1"}
+
+
+def test_image_without_layers(tmp_path: Path) -> None:
+    """It has an empty root, as one image, as images to stack, and below other sources."""
+    for form, source in sources(Image([]), tmp_path).items():
+        assert build(source, tmp_path, strict=True).names == {}
+        images = pysquash.build_layers([source], tmp_path / f"layers {form}")
+        assert [path.name for path in images.paths] == ["000.squashfs"]
+        (tmp_path / "x.tar").write_bytes(tar(file("a", b"1")))
+        images = pysquash.build_layers([source, str(tmp_path / "x.tar")], tmp_path / f"more layers {form}")
+        assert [path.name for path in images.paths] == ["000.squashfs"]
+        command = [sys.executable, "-m", "pysquash", "build", source, "--layers", str(tmp_path / f"program {form}")]
+        done = run(command)
+        assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+        assert "1 image, 4.0 KiB; mounted, lowerdir=000" in done.stderr
 
 
 def test_configuration_may_leave_the_variant_out(tmp_path: Path) -> None:
