@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n auto
 FUZZ_SECONDS ?= 60
+FUZZ_TARGET ?= $(patsubst tests/fuzz/fuzz_%.py,%,$(sort $(wildcard tests/fuzz/fuzz_*.py)))
 # tests/conftest.py describes the profiles.
 HYPOTHESIS_PROFILE ?= $(if $(CI),ci,loaded)
 
@@ -13,7 +14,8 @@ help:
 	@echo 'make demo   pack a three-layer image out of real files, list it, say where it is'
 	@echo 'make boot   pack a container image, and boot it in a virtual machine'
 	@echo 'make test   lint, types and all tests; installs what they need'
-	@echo 'make fuzz   look for images that reader or check stumble over, FUZZ_SECONDS long'
+	@echo 'make fuzz   look for inputs that something stumbles over, FUZZ_SECONDS for each of $(FUZZ_TARGET);'
+	@echo '            FUZZ_TARGET=image for one of them'
 	@echo 'make bench  time pysquash beside the C tools, into benchmarks/RESULTS.md; BENCH_ARGS="--runs 1 growth" for less'
 	@echo 'make micro  time the parts of pysquash one by one'
 	@echo 'make docs   make docs/format.md, rules.md and compat.md out of the declarations'
@@ -65,9 +67,11 @@ $(VENV)/fuzzing: $(VENV)/developing
 	@touch $@
 
 # What was found to lead somewhere new is kept, and is where the next run begins.
-fuzz: $(VENV)/fuzzing
-	@mkdir -p build/fuzz
-	$(BIN)/python -m tests.fuzz.fuzz_image build/fuzz/corpus -artifact_prefix=build/fuzz/ -max_total_time=$(FUZZ_SECONDS)
+fuzz: $(FUZZ_TARGET:%=fuzz-%)
+
+fuzz-%: $(VENV)/fuzzing
+	@mkdir -p build/fuzz/$*
+	$(BIN)/python -m tests.fuzz.fuzz_$* build/fuzz/$*/corpus -artifact_prefix=build/fuzz/$*/ -max_total_time=$(FUZZ_SECONDS)
 
 bench: $(VENV)/developing check-tools
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
