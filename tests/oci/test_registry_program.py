@@ -57,7 +57,7 @@ def serving(folder: Path, *, with_login: bool) -> Iterator[str]:
             time.sleep(0.05)
         yield host
     finally:
-        process.terminate()
+        process.kill()  # it may have inherited that SIGTERM is ignored
         process.wait(10)
 
 

@@ -27,7 +27,7 @@ if sys.platform != "linux":
 import resource
 
 DEADLINE = 10
-"""Seconds for one image; a hundred times as many as are needed, for machines that do much else."""
+"""Processor seconds for one image; a hundred times as many as are needed."""
 
 MEMORY = 1 << 30
 """Bytes more than there are to begin with. Threads that extract files take room for 64 MiB each, and use none of it."""
@@ -50,15 +50,15 @@ def limited_memory() -> Iterator[None]:
 @contextlib.contextmanager
 def deadline() -> Iterator[None]:
     def late(*_: object) -> None:
-        raise TimeoutError(f"an image took more than {DEADLINE} s")
+        raise TimeoutError(f"an image took more than {DEADLINE} s of processor time")
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, DEADLINE)
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, DEADLINE)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def try_all(data: bytes) -> None:

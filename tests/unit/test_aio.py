@@ -60,14 +60,16 @@ def test_errors_come_through(tmp_path: Path) -> None:
 
 
 def test_cancelling_leaves_nothing(tmp_path: Path) -> None:
-    async def stuck() -> AsyncIterator[bytes]:
-        yield BASE[:600]
-        await asyncio.sleep(60)
-
     async def main() -> None:
+        is_at_work = asyncio.Event()
+
+        async def stuck() -> AsyncIterator[bytes]:
+            yield BASE[:600]
+            is_at_work.set()
+            await asyncio.sleep(60)
+
         packing = asyncio.ensure_future(pysquash.aio.tar2squashfs([stuck()], tmp_path / "image"))
-        await asyncio.sleep(0.2)
-        assert len(list(tmp_path.iterdir())) == 1
+        await is_at_work.wait()
         packing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await packing
