@@ -47,7 +47,9 @@ before 1970 or after 2106 are moved to these; the flag that says that there are 
 there are none; what is appended to is read and written again, so that it takes as long as a new image; of a
 compressor's options only the ones given count then, not those of the image. Names in a tar that climb with `../`, and
 attributes in one that are no base64, are errors, where mksquashfs strips the one and warns of the other; the pattern
-`... ./a` is refused; several -p and -pf are read all -p first; a small -mem and `-throttle 50%` are accepted.
+`... ./a` is refused; hostile input is limited: to 16 TiB, 100 million entries, 2000 to 1 for a compressed tar that
+unpacks to more than 64 GiB, and else as in supported.md; several -p and -pf are read all -p first; a small -mem and
+`-throttle 50%` are accepted.
 """
 
 

@@ -100,6 +100,7 @@ def build(
     overrides: Overrides | None = None,
     platform: str | None = None,
     registry: RegistryAccess | None = None,
+    image_offset: int = 0,
     options: WriterOptions | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -122,6 +123,7 @@ def build(
         platform: The platform of container images, as os/arch or os/arch/variant; None for Linux on this machine, with
             a warning where an image is for another one only.
         registry: How registries are used; None for the defaults.
+        image_offset: The byte at which the images of `sqfs:` sources start.
         options: Every knob there is.
         progress: As for `tar2squashfs`.
 
@@ -176,6 +178,7 @@ def build(
             own_files=own_files,
             platform=platform,
             registries=registry,
+            image_offset=image_offset,
             options=options,
         )
         if config is not None:
@@ -211,6 +214,7 @@ def build_layers(
     overlay_xattrs: OverlayXattrs = "trusted",
     platform: str | None = None,
     registry: RegistryAccess | None = None,
+    image_offset: int = 0,
     options: WriterOptions | None = None,
 ) -> LayerImages:
     """Pack each layer into an image of its own, for stacking with overlayfs.
@@ -221,6 +225,7 @@ def build_layers(
         overlay_xattrs: The name space of the attributes that hide things: "user" for mounts with the option userxattr.
         platform: As for `build`.
         registry: As for `build`.
+        image_offset: As for `build`.
         options: Every knob there is.
 
     Returns:
@@ -244,6 +249,7 @@ def build_layers(
             own_files=own_files,
             platform=platform,
             registries=_checked_registry(registry),
+            image_offset=image_offset,
             options=options,
         )
         return pack_layers(

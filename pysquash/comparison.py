@@ -44,12 +44,16 @@ class Difference(NamedTuple):
         return f"{printable(self.path)}: {self.what}: {self.first} against {self.second}"
 
 
-def diff(first: InputTarget, second: InputTarget) -> list[Difference]:
+def diff(
+    first: InputTarget, second: InputTarget, *, offset: int = 0, second_offset: int | None = None
+) -> list[Difference]:
     """Compare the trees of two images.
 
     Args:
         first: A path or a seekable binary file.
         second: Another.
+        offset: The byte in each of them at which the image starts.
+        second_offset: The same for the second one, where it is another; None for `offset`.
 
     Returns:
         What differs, by path; [] where the trees are the same to the last byte.
@@ -59,7 +63,8 @@ def diff(first: InputTarget, second: InputTarget) -> list[Difference]:
         OSError: One of them cannot be read.
     """
     names = _name(first, "the first image"), _name(second, "the second image")
-    with _opened(first, names[0]) as left, _opened(second, names[1]) as right:
+    offsets = offset, offset if second_offset is None else second_offset
+    with _opened(first, names[0], offsets[0]) as left, _opened(second, names[1], offsets[1]) as right:
         one, two = _Tree(left, names[0]), _Tree(right, names[1])
         contents: dict[tuple[int, int], bool] = {}  # files that have many names are compared once
         differences = []
@@ -94,9 +99,9 @@ def _name(target: InputTarget, otherwise: str) -> str:
     return name if isinstance(name, str) else otherwise
 
 
-def _opened(target: InputTarget, name: str) -> SquashfsImage:
+def _opened(target: InputTarget, name: str, offset: int) -> SquashfsImage:
     try:
-        return SquashfsImage(target)
+        return SquashfsImage(target, offset=offset)
     except ImageError as error:
         error.image = name
         raise

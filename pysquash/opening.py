@@ -47,6 +47,7 @@ class OpenedSources:
         own_files: OwnFiles,
         platform: str | None,
         registries: RegistryAccess,
+        image_offset: int = 0,
         options: WriterOptions,
     ) -> None:
         """Open the container images among them; all others are opened when their turn comes.
@@ -58,6 +59,7 @@ class OpenedSources:
             own_files: What is being written, and so cannot be read.
             platform: Which image of several is wanted.
             registries: How they are used.
+            image_offset: The byte at which the images of `sqfs:` sources start.
             options: Every knob there is.
 
         Raises:
@@ -67,7 +69,12 @@ class OpenedSources:
         self.layers: list[OpenSource] = []
         self.warnings = Warnings()
         self._open_source = partial(
-            open_source, warn=self.warnings, platform=platform, registries=registries, own_files=own_files
+            open_source,
+            warn=self.warnings,
+            platform=platform,
+            registries=registries,
+            own_files=own_files,
+            image_offset=image_offset,
         )
         self._images: list[ContainerImage] = []
         self._top_image: ContainerImage | None = None
@@ -90,10 +97,9 @@ class OpenedSources:
             make = partial(PartSource, opened.layers, source.paths, name=name, folder=folder)
             self.layers.append(partial(make, options=options, warn=self.warnings))
         if platform is not None and not self._images:
-            text = f"platform {platform} has no effect: none of the sources is a container image"
-            if options.strict:
-                raise OptionError(text)
-            self.warnings(Notice(WarningKind.OPTION_UNUSED, text))
+            self._notice_unused(f"platform {platform}", "a container image", options)
+        if image_offset and not any(_is_squashfs(source) for source in sources):
+            self._notice_unused(f"offset {image_offset}", "an image (sqfs:FILE)", options)
 
     @property
     def digests_verified(self) -> tuple[str, ...]:
@@ -112,6 +118,12 @@ class OpenedSources:
         from pysquash.vm.image_config import parse_image_config  # noqa: PLC0415 - few builds ask for it
 
         return parse_image_config(self._top_image.config, source=self._top_image.name)
+
+    def _notice_unused(self, option: str, what: str, options: WriterOptions) -> None:
+        text = f"{option} has no effect: none of the sources is {what}"
+        if options.strict:
+            raise OptionError(text)
+        self.warnings(Notice(WarningKind.OPTION_UNUSED, text))
 
     def _open(self, source: str | os.PathLike[str] | Source, held: ExitStack, options: WriterOptions) -> OpenedSource:
         if not isinstance(source, str | os.PathLike):
@@ -141,6 +153,11 @@ def _refuse_several_registries(sources: Iterable[str | Source | Part]) -> None:
         raise OptionError(
             f"credentials are for one registry, and the sources are in several: {names}: use an auth file"
         )
+
+
+def _is_squashfs(source: str | os.PathLike[str] | Source | Part) -> bool:
+    whole = source.source if isinstance(source, Part) else source
+    return isinstance(whole, str | os.PathLike) and os.fspath(whole).startswith("sqfs:")
 
 
 def _same(source: Source) -> Source:

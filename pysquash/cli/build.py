@@ -23,6 +23,7 @@ from pysquash.cli.additions import (
     parse_symlink,
 )
 from pysquash.cli.console import (
+    byte_count,
     output_path,
     progress_bar,
     size_text,
@@ -31,6 +32,7 @@ from pysquash.cli.console import (
     warn,
 )
 from pysquash.cli.image_options import SectionedCommand, image_options, writer_values
+from pysquash.cli.limit_option import limit_option, parse_limits
 from pysquash.cli.registry_options import registry_access, registry_options
 from pysquash.notices import WarningGroup
 from pysquash.options import WriterOptions
@@ -161,6 +163,8 @@ __all__ = ["build"]
     help="What to do where a path leads through a symlink.",
 )
 @click.option("--ignore-zeros", is_flag=True, help="Read on behind the end of a tar, for concatenated ones.")
+@limit_option
+@click.option("--offset", type=byte_count, default="0", metavar="SIZE", help="Byte at which images of sqfs: start.")
 @click.option("--strict", is_flag=True, help="Fail where there would be a warning.")
 @click.option("--lenient", is_flag=True, help="Drop hard links to nothing instead of failing.")
 @click.option("--verify", is_flag=True, help="Read the image back, compare it with what went in, and check it.")
@@ -192,6 +196,7 @@ def build(
     all_time: str | None,
     latest_time: str | None,
     platform: str | None,
+    offset: int,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -207,6 +212,7 @@ def build(
     if not sources and not parts:
         raise click.UsageError("there is no SOURCE")
     access = registry_access(options)
+    options["limits"] = parse_limits(options["limits"])
     writer_options = WriterOptions(**writer_values(options), source_date_epoch=source_date_epoch())
     if layers_folder is not None:
         _refuse_with_layers(click.get_current_context())
@@ -216,6 +222,7 @@ def build(
             overlay_xattrs=overlay_xattrs or "trusted",
             platform=platform,
             registry=access,
+            image_offset=offset,
             options=writer_options,
         )
         if not quiet:
@@ -251,6 +258,7 @@ def build(
             ),
             platform=platform,
             registry=access,
+            image_offset=offset,
             options=writer_options,
             progress=progress,
         )

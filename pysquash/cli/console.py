@@ -82,16 +82,16 @@ def source_date_epoch() -> int:
 
 
 def byte_count(text: str) -> int:
-    """Turn "131072", "128K" or "1M" into a number of bytes; a type for click's options.
+    """Turn "131072", "128K", "1M", "2G" or "16T" into a number of bytes; a type for click's options.
 
     Raises:
         click.BadParameter: It is no such text.
     """
     number = text.strip().upper().removesuffix("IB").removesuffix("B")
-    factor = {"K": 1 << 10, "M": 1 << 20}.get(number[-1:], 1)
+    factor = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}.get(number[-1:], 1)
     digits = number[:-1] if factor > 1 else number
-    if not digits.isascii() or not digits.isdigit():
-        raise click.BadParameter(f"{text!r} is not a size such as 131072, 128K or 1M")
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 20:
+        raise click.BadParameter(f"{text!r:.80} is not a size such as 131072, 128K or 1M")
     return int(digits) * factor
 
 

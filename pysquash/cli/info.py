@@ -8,6 +8,7 @@ import time
 import click
 
 from pysquash.cli.console import image_errors, size_text
+from pysquash.cli.offset_option import offset_option
 from pysquash.reader.image import SquashfsImage
 
 __all__ = ["info"]
@@ -15,10 +16,11 @@ __all__ = ["info"]
 
 @click.command(short_help="Show what an image is: compressor, sizes, counts.")
 @click.option("--json", "as_json", is_flag=True, help="Print the superblock's fields as JSON.")
+@offset_option
 @click.argument("image", type=click.Path(readable=False))
-def info(image: str, as_json: bool) -> None:
+def info(image: str, as_json: bool, offset: int) -> None:
     """Show what IMAGE is: compressor, sizes, counts, flags."""
-    with image_errors(image), SquashfsImage(image) as opened:
+    with image_errors(image), SquashfsImage(image, offset=offset) as opened:
         superblock = opened.superblock
         if as_json:
             click.echo(json.dumps({**superblock._asdict(), "compressor_name": opened.compressor_name}))

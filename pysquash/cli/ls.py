@@ -10,6 +10,7 @@ from functools import lru_cache
 import click
 
 from pysquash.cli.console import image_errors
+from pysquash.cli.offset_option import offset_option
 from pysquash.errors import printable
 from pysquash.reader.image import ImagePath, SquashfsImage
 
@@ -20,11 +21,12 @@ __all__ = ["ls"]
 @click.option(
     "-l", "--long", "is_long", is_flag=True, help="With mode, links, owner, size and time, as `ls -l` has them."
 )
+@offset_option
 @click.argument("image", type=click.Path(readable=False))
 @click.argument("path", default="")
-def ls(image: str, path: str, is_long: bool) -> None:
+def ls(image: str, path: str, is_long: bool, offset: int) -> None:
     """List IMAGE, all of it or what is at PATH and below."""
-    with image_errors(image), SquashfsImage(image) as opened:
+    with image_errors(image), SquashfsImage(image, offset=offset) as opened:
         for here in (opened / path).walk():
             # Not click.echo, which flushes after each line.
             sys.stdout.write(f"{_line(here) if is_long else printable(here.path)}\n")

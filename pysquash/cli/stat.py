@@ -8,6 +8,7 @@ import time
 import click
 
 from pysquash.cli.console import image_errors
+from pysquash.cli.offset_option import offset_option
 from pysquash.errors import printable
 from pysquash.reader.image import SquashfsImage
 
@@ -15,11 +16,12 @@ __all__ = ["stat"]
 
 
 @click.command(short_help="Show all attributes of one path in an image.")
+@offset_option
 @click.argument("image", type=click.Path(readable=False))
 @click.argument("path")
-def stat(image: str, path: str) -> None:
+def stat(image: str, path: str, offset: int) -> None:
     """Show the attributes of PATH in IMAGE, a symlink's own and not those of where it leads."""
-    with image_errors(image), SquashfsImage(image) as opened:
+    with image_errors(image), SquashfsImage(image, offset=offset) as opened:
         here = opened / path
         status, inode = here.stat(), here.inode
         rows = {

@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 import click
 
 from pysquash.cli.console import image_errors, warn
+from pysquash.cli.offset_option import offset_option
 from pysquash.own_files import OwnFiles
 from pysquash.reader.archive import to_tar
 from pysquash.reader.image import ImagePath, SquashfsImage
@@ -21,6 +22,7 @@ __all__ = ["tar"]
 
 
 @click.command(short_help="Write an image, or a part of it, as a tar.")
+@offset_option
 @click.argument("image", type=click.Path(readable=False))
 @click.argument("path", default="")
 @click.option(
@@ -29,9 +31,9 @@ __all__ = ["tar"]
     type=click.Path(path_type=Path, readable=False),
     help="The tar to write; standard output by default, and for -.",
 )
-def tar(image: str, path: str, output: Path | None) -> None:
+def tar(image: str, path: str, output: Path | None, offset: int) -> None:
     """Write IMAGE, all of it or what is at PATH and below, as a pax tar."""
-    with image_errors(image), SquashfsImage(image) as opened:
+    with image_errors(image), SquashfsImage(image, offset=offset) as opened:
         root = opened / path
         if output is None or str(output) == "-":
             if sys.stdout.isatty():

@@ -52,6 +52,7 @@ def open_source(
     platform: str | None = None,
     registries: RegistryAccess | None = None,
     own_files: OwnFiles | None = None,
+    image_offset: int = 0,
 ) -> OpenedSource:
     """Tell which layers a source string means.
 
@@ -64,6 +65,7 @@ def open_source(
         platform: Which of several manifests of a container image is wanted; None for Linux on this machine.
         registries: How they are used; None for the defaults.
         own_files: What is being written, and so cannot be read.
+        image_offset: The byte at which the image of `sqfs:` starts.
 
     Raises:
         SourceError: A container image is not there, or cannot be read; the text means nothing.
@@ -83,7 +85,8 @@ def open_source(
         from pysquash.sources.squashfs import SquashfsSource  # noqa: PLC0415
 
         own_files.refuse(rest, source=text)
-        return OpenedSource([partial(SquashfsSource, rest, name=text, options=options, warn=warn)])
+        make_image = partial(SquashfsSource, rest, name=text, options=options, warn=warn, offset=image_offset)
+        return OpenedSource([make_image])
     if colon and transport in TRANSPORTS:
         from pysquash.sources.oci.image import local_files, open_image  # noqa: PLC0415
 

@@ -12,7 +12,7 @@ import os
 from typing import Any, Literal, NamedTuple
 
 from pysquash.errors import OptionError
-from pysquash.options import WriterOptions
+from pysquash.options import Limits, WriterOptions
 from pysquash.overrides import Overrides
 from pysquash.squashfs_tools.command_line import Invocation
 from pysquash.squashfs_tools.compressor_table import writer_value
@@ -25,6 +25,16 @@ _FABRICATED_ROOT_MODE = 0o777
 _FABRICATED_MODE = 0o755
 _ZSTD_LEVEL = 15
 _MOST_WORKERS = 1024  # that the writer takes
+
+_LIMITS = Limits(
+    entry_count=100_000_000,
+    implicit_directory_count=10_000_000,
+    layer_size=16 << 40,
+    total_size=16 << 40,
+    ratio_free_size=64 << 30,
+)
+"""mksquashfs and sqfstar have no limits, and no option for them: what bounds hostile input only is generous."""
+
 _UNCOMPRESSED = {"-noI": ("inodes",), "-noId": ("ids",), "-noD": ("data",), "-noF": ("fragments",), "-noX": ("xattrs",)}
 
 
@@ -120,6 +130,7 @@ def writer_options(call: Invocation, *, is_tar: bool, image_time: int) -> Writer
         parent_symlinks="error",
         ignore_zeros=call.has("-ignore-zeros"),
         lenient=True,
+        limits=_LIMITS,
         **chosen,
     )
 
