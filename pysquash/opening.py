@@ -75,6 +75,7 @@ class OpenedSources:
             registries=registries,
             own_files=own_files,
             image_offset=image_offset,
+            folder=folder,
         )
         self._images: list[ContainerImage] = []
         self._top_image: ContainerImage | None = None

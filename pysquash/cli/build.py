@@ -205,7 +205,8 @@ def build(
 
     Each SOURCE is a tar, plain or compressed with gzip, bzip2, xz or zstd, `-` for standard input, dir:PATH for a
     directory tree, sqfs:FILE for an image, or a container image: oci:DIR[:REF], oci-archive:FILE[:REF],
-    docker-archive:FILE[:REF] or docker://[HOST/]NAME[:TAG][@DIGEST]. The base comes first, later ones go over it, and
+    docker-archive:FILE[:REF] (FILE may be -), dir:DIR that skopeo wrote, or docker://[HOST/]NAME[:TAG][@DIGEST].
+    tar:FILE is a tar even if it looks like a container image. The base comes first, later ones go over it, and
     their whiteouts delete. Parts go over all of them, and then files and symlinks. With --layers, each layer gets an
     image of its own.
     """

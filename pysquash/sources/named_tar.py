@@ -9,10 +9,15 @@ Not here: reading it (tar), layers of container images, which are what their dig
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NoReturn
 
+from pysquash.compression.stream import Layer
 from pysquash.errors import SourceError
+from pysquash.notices import Warn
+from pysquash.options import WriterOptions
+from pysquash.sources.saved_image import SavedImage, SavedImageNames
 from pysquash.sources.tar import TarSource
-from pysquash.tree.entry import Entry
+from pysquash.tree.entry import Entry, Kind
 
 __all__ = ["NamedTar", "likeness"]
 
@@ -73,14 +78,31 @@ _MAGICS = (
 class NamedTar(TarSource):
     """A tar that a caller named; a `Source`."""
 
+    def __init__(self, layer: Layer, *, name: str, options: WriterOptions, warn: Warn, path: str | None = None) -> None:
+        """Open the tar.
+
+        Args:
+            layer: As for `TarSource`.
+            name: As for `TarSource`.
+            options: As for `TarSource`.
+            warn: As for `TarSource`.
+            path: How a source string names it, to refuse a container image with the string to write instead; None to
+                take whatever is in it as a root file system.
+        """
+        self._source_path = path
+        super().__init__(layer, name=name, options=options, warn=warn)
+
     def __iter__(self) -> Iterator[Entry]:
         """Yield the entries in the archive's order.
 
         Raises:
-            SourceError: As for `TarSource`, or there is nothing at all.
+            SourceError: As for `TarSource`, or there is nothing at all, or it is a container image.
         """
+        entries = super().__iter__()
         try:
-            yield from super().__iter__()
+            if self._source_path is not None:
+                yield from self._root_entries(entries, self._source_path)
+            yield from entries
         except SourceError as error:
             guess = likeness(self.stream_head) if error.offset == 0 and error.entry is None else None
             if guess is None:
@@ -88,6 +110,29 @@ class NamedTar(TarSource):
             raise SourceError(f"is not a tar archive; it looks like {guess}", source=self.name, offset=0) from error
         if not self.unpacked_size:
             raise SourceError("is empty: a tar has at least its end", source=self.name)
+
+    def _root_entries(self, entries: Iterator[Entry], path: str) -> Iterator[Entry]:
+        """Yield the entries until their names are not those of a container image."""
+        names = SavedImageNames()
+        for entry in entries:
+            found = names.add(entry.path, is_directory=entry.kind is Kind.DIRECTORY)
+            if found is not None:
+                self._refuse_image(found, path)
+            yield entry
+            if not names.is_possible:
+                return
+        found = names.whole()
+        if found is not None:
+            self._refuse_image(found, path)
+
+    def _refuse_image(self, found: SavedImage, path: str) -> NoReturn:
+        instead = {
+            SavedImage.OCI: f"oci-archive:{path}",
+            SavedImage.DOCKER: f"docker-archive:{path}",
+            SavedImage.DIRECTORY: "dir:DIRECTORY after extracting it",
+        }[found]
+        text = f"is a container image ({found.value}), not a root file system: write {instead}"
+        raise SourceError(f"{text}; tar:{path} packs the files of the archive themselves", source=self.name)
 
     @property
     def stream_head(self) -> bytes:

@@ -63,6 +63,7 @@ __all__ = [
     "opaque",
     "packed",
     "platform_row",
+    "skopeo_directory",
     "symlink",
     "tar",
     "to_directory",
@@ -380,6 +381,18 @@ def new_archive(*images: Image) -> Files:
         names = [f"blobs/sha256/{hashlib.sha256(data).hexdigest()}" for data in (_config(image), *_tars(image))]
         rows.append({"Config": names[0], "RepoTags": _repository_tags(image), "Layers": names[1:]})
     return {**image_layout(blobs, manifests), "manifest.json": encoded(rows)}
+
+
+def skopeo_directory(image: Image, *rest: Image) -> Files:
+    """Give what `skopeo copy` writes with dir:, and with --all where there are several images."""
+    blobs = Blobs()
+    rows = [{**blobs.image(each), "platform": platform_row(each.platform)} for each in (image, *rest)]
+    top = blobs.index(rows) if rest else rows[0]
+    files: Files = {"version": b"Directory Transport Version: 1.1\n", "manifest.json": blobs.pop(top["digest"])}
+    manifests = {row["digest"] for row in rows}
+    for digest, data in blobs.items():
+        files[digest.partition(":")[2] + (".manifest.json" if digest in manifests else "")] = data
+    return files
 
 
 def _tars(image: Image) -> list[bytes]:

@@ -14,7 +14,7 @@ import pytest
 import pysquash
 from pysquash import Report, SquashfsImage, WriterOptions
 from tests.noticing import texts
-from tests.oci.builder import Image, Layer, layout, new_archive, old_archive, to_directory, to_tar
+from tests.oci.builder import Image, Layer, layout, new_archive, old_archive, skopeo_directory, to_directory, to_tar
 from tests.snapshot import Tree, assert_same, kernel_tree, reader_tree
 
 __all__ = ["Built", "build", "merged", "refusal", "refusals", "sources"]
@@ -51,6 +51,7 @@ def sources(image: Image, folder: Path) -> dict[str, str]:
         "layout": f"oci:{to_directory(layout(image), folder / 'layout')}",
         "layout in a tar": f"oci-archive:{to_tar(layout(image), folder / 'layout.tar', 'gzip')}",
         "old archive": f"docker-archive:{to_tar(old_archive(image), folder / 'old.tar')}",
+        "directory": f"dir:{to_directory(skopeo_directory(image), folder / 'directory')}",
         "new archive": f"docker-archive:{to_tar(new_archive(image), folder / 'new.tar')}",
     }
 

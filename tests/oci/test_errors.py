@@ -526,7 +526,8 @@ def test_links_of_a_docker_archive_that_lead_nowhere(tmp_path: Path, links: dict
     files: Files = {"manifest.json": saved, "x.json": config, "l40": b""}
     files |= {name: Link(target) for name, target in links.items()}
     text = refusal(f"docker-archive:{to_tar(files, tmp_path / 'saved.tar')}", tmp_path)
-    assert text.endswith("layer 1, 'layer.tar', is not in it")
+    assert "layer 1, 'layer.tar', is a link to " in text
+    assert text.endswith(", which is not in it")
 
 
 # --- archives that are none ------------------------------------------------------------------------------------------

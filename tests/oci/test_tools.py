@@ -192,6 +192,8 @@ def test_copies_in_every_form_give_the_same_image(image: str, folder: Path, tmp_
         skopeo(folder, image, copy)
         for source in (copy, copy.removesuffix(":some/name:1.0")):
             assert built(source, tmp_path).read_bytes() == wanted, source
+    skopeo(folder, image, f"dir:{tmp_path / 'dir'}")
+    assert built(f"dir:{tmp_path / 'dir'}", tmp_path).read_bytes() == wanted
 
 
 @pytest.mark.parametrize("compression", ["zstd", "gzip"])

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from pysquash.errors import SourceError
 from pysquash.sources.oci.digests import Digest
 from pysquash.sources.oci.documents import DOCUMENT_SIZE_LIMIT, listed, parse_json, text_items
-from pysquash.sources.oci.files import Files
+from pysquash.sources.oci.files import ArchiveFiles
 from pysquash.sources.oci.registry_name import RegistryName
 from pysquash.sources.oci.verified import LayerBlob, read_verified
 
@@ -44,7 +44,7 @@ class SavedImage(NamedTuple):
 class DockerArchive:
     """An archive of `docker save`, old or new."""
 
-    def __init__(self, files: Files, *, name: str) -> None:
+    def __init__(self, files: ArchiveFiles, *, name: str) -> None:
         """Read which images there are.
 
         Args:
@@ -128,7 +128,8 @@ class DockerArchive:
         layers = []
         for number, (path, diff_id) in enumerate(zip(image.layers, diff_ids, strict=True), 1):
             if not self._files.has(path):
-                raise SourceError(f"layer {number}, {path!r:.120}, is not in it", source=self._name)
+                why = self._files.why_missing(path)
+                raise SourceError(f"layer {number}, {path!r:.120}, {why}", source=self._name)
             # Where the name is a digest, an older one may be that of the layer's description: only blobs are verified.
             digest = _digest_in(path) if path.startswith("blobs/") else None
             name = f"{self._name}: layer {number} ({diff_id.short})"

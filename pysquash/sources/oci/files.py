@@ -9,9 +9,11 @@ Not here: what the files mean (layout, docker_archive).
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import posixpath
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +21,15 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 from pysquash.compression.stream import LayerStream
 from pysquash.errors import LimitError, SourceError
+from pysquash.notices import Notice, Warn, WarningKind
 from pysquash.options import Limits, WriterOptions
 from pysquash.sources.tar import TarSource
 from pysquash.tree.entry import Kind
 
-__all__ = ["ArchiveFiles", "DirectoryFiles", "Files", "split_reference"]
+__all__ = ["STANDARD_INPUT", "ArchiveFiles", "DirectoryFiles", "Files", "split_reference"]
+
+STANDARD_INPUT = "-"
+"""What stands for standard input in the place of an archive's path."""
 
 _CHUNK_SIZE = 1 << 20
 _LINK_STEPS = 16
@@ -97,27 +103,34 @@ class DirectoryFiles:
 class ArchiveFiles:
     """The files in a tar."""
 
-    def __init__(self, path: str, *, name: str, limits: Limits) -> None:
+    def __init__(self, path: str, *, name: str, options: WriterOptions, warn: Warn, folder: str | None = None) -> None:
         """Find out what is where.
 
         Args:
-            path: The archive.
+            path: The archive, or "-" for standard input.
             name: What errors call it.
-            limits: Of what may be unpacked.
+            options: limits, strict and timeout are used.
+            warn: Takes warnings.
+            folder: Where a compressed archive or a pipe is unpacked; None for the system's choice.
 
         Raises:
             OSError: The archive cannot be read.
             SourceError: It is none.
         """
         self._name = name
-        self._file: BinaryIO = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by close
+        self._options = options
+        self._warn = warn
+        self._file = _opened(path)
         try:
-            with contextlib.closing(LayerStream(self._file, name=name, limits=limits)) as stream:
+            stream = LayerStream(
+                self._file, name=name, limits=options.limits, timeout=options.timeout, garbage=self._notice_garbage
+            )
+            with contextlib.closing(stream):
                 if stream.is_compressed or not self._file.seekable():
-                    packed_file, self._file = self._file, _unpacked(stream)
+                    packed_file, self._file = self._file, _unpacked(stream, folder)
                     packed_file.close()
             self._file.seek(0)
-            self._members = _read_members(self._file, name=name, limits=limits)
+            self._members = _read_members(self._file, name=name, limits=options.limits)
         except BaseException:
             self.close()
             raise
@@ -146,9 +159,21 @@ class ArchiveFiles:
             left -= len(chunk)
             yield chunk
 
+    def why_missing(self, name: str) -> str:
+        """Say why `has` is False."""
+        member = self._members.get(posixpath.normpath(name))
+        if member is None or member.target is None:
+            return "is not in it"
+        return f"is a link to {member.target!r:.120}, which is not in it"
+
     def close(self) -> None:
         """Close the archive."""
         self._file.close()
+
+    def _notice_garbage(self, text: str) -> None:
+        if self._options.strict:
+            raise SourceError(text, source=self._name)
+        self._warn(Notice(WarningKind.END_OF_ARCHIVE, text, self._name))
 
     def _find(self, name: str) -> _Member | None:
         """Find a file, through links inside the archive: that is how Docker saves a layer that is there twice."""
@@ -228,9 +253,16 @@ def _text(path: bytes) -> str:
     return path.decode("utf-8", "surrogateescape")
 
 
-def _unpacked(stream: LayerStream) -> BinaryIO:
+def _opened(path: str) -> BinaryIO:
+    """Open an archive, or standard input."""
+    if path == STANDARD_INPUT:
+        return io.FileIO(sys.stdin.fileno(), closefd=False)
+    return open(path, "rb", buffering=0)
+
+
+def _unpacked(stream: LayerStream, folder: str | None) -> BinaryIO:
     """Write a stream's plain bytes into a temporary file."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by its taker
+    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by its taker
     try:
         for chunk in stream:
             file.write(chunk)
@@ -249,7 +281,7 @@ def split_reference(text: str) -> tuple[str, str]:
     Raises:
         SourceError: There is no path in it.
     """
-    at = len(text)
+    at = len(text) if text.partition(":")[0] != STANDARD_INPUT else 0
     while at > 0:
         if os.path.exists(text[:at]):
             return text[:at], text[at + 1 :]

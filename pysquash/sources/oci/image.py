@@ -14,13 +14,14 @@ import glob
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from pysquash.errors import LimitError, SourceError
 from pysquash.notices import Notice, Warn, WarningKind
 from pysquash.options import WriterOptions
 from pysquash.sources.base import Source
 from pysquash.sources.oci.digests import Digest, parse_digest
+from pysquash.sources.oci.directory_image import DirectoryImage, is_directory_image
 from pysquash.sources.oci.docker_archive import MANIFEST_FILE, DockerArchive
 from pysquash.sources.oci.documents import (
     CONFIG_TYPES,
@@ -96,16 +97,18 @@ def open_image(
     options: WriterOptions,
     warn: Warn,
     registries: RegistryAccess | None = None,
+    folder: str | None = None,
 ) -> ContainerImage:
     """Find an image.
 
     Args:
-        text: `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`, `docker-archive:FILE[:REF]` or
+        text: `oci:DIR[:REF]`, `dir:DIR` that skopeo wrote, `oci-archive:FILE[:REF]`, `docker-archive:FILE[:REF]` or
             `docker://[HOST/]NAME[:TAG][@DIGEST]`.
         platform: "linux/arm64", or None for Linux on this machine.
         options: limits, timeout and strict are used.
         warn: Takes warnings.
         registries: How they are used; None for the defaults.
+        folder: Where there is room for an archive that must be unpacked; None for the system's choice.
 
     Raises:
         SourceError: There is none, or none that can be read, or none for the platform.
@@ -113,10 +116,11 @@ def open_image(
     """
     wanted = Platform.parse(platform)
     transport, _, rest = text.partition(":")
+    request = _Request(rest, text, wanted, options, warn, folder)
     if transport == _REGISTRY:
-        image = _open_registry(rest, text, wanted, options, registries or RegistryAccess(), warn)
+        image = _open_registry(request, registries or RegistryAccess())
     else:
-        image = _OPENERS[transport](rest, text, wanted, options)
+        image = _OPENERS[transport](request)
     try:
         if platform is not None and wanted.contradicts(image.platform):
             raise SourceError(f"is an image for {image.platform}, not for {wanted}", source=text)
@@ -140,6 +144,9 @@ def local_files(text: str) -> Iterator[str]:
     transport, _, rest = text.partition(":")
     if transport == _REGISTRY:
         return
+    if transport == "dir":
+        yield from glob.iglob(os.path.join(glob.escape(rest), "*"))
+        return
     path = split_reference(rest)[0]
     if transport in _ARCHIVES:
         yield path
@@ -148,30 +155,67 @@ def local_files(text: str) -> Iterator[str]:
     yield from glob.iglob(os.path.join(glob.escape(path), "blobs", "*", "*"))
 
 
-def _open_layout(rest: str, name: str, platform: Platform, options: WriterOptions) -> ContainerImage:
-    path, reference = split_reference(rest)
-    return _from_layout(Layout(DirectoryFiles(path, name=name), name=name), reference, platform, options)
+class _Request(NamedTuple):
+    """What is to be opened.
+
+    Attributes:
+        place: What follows the transport.
+        name: What messages call it.
+        platform: What is wanted.
+        options: limits, timeout and strict are used.
+        warn: Takes warnings.
+        folder: Where there is room for an archive that must be unpacked; None for the system's choice.
+    """
+
+    place: str
+    name: str
+    platform: Platform
+    options: WriterOptions
+    warn: Warn
+    folder: str | None
+
+    def archive(self, path: str) -> ArchiveFiles:
+        """Open an archive."""
+        if os.path.isdir(path):
+            raise SourceError(f"is a directory, not an archive: write {_directory_source(path)}", source=self.name)
+        return ArchiveFiles(path, name=self.name, options=self.options, warn=self.warn, folder=self.folder)
 
 
-def _open_archive(rest: str, name: str, platform: Platform, options: WriterOptions) -> ContainerImage:
-    path, reference = split_reference(rest)
-    files = ArchiveFiles(path, name=name, limits=options.limits)
+def _open_layout(request: _Request) -> ContainerImage:
+    path, reference = split_reference(request.place)
+    if os.path.isfile(path):
+        raise SourceError(f"is a file, not a directory: write oci-archive:{path}", source=request.name)
+    files = DirectoryFiles(path, name=request.name)
+    if not files.has(LAYOUT_FILE) and is_directory_image(path):
+        raise SourceError(f"{_NOT_A_LAYOUT}, but a directory of skopeo: write dir:{path}", source=request.name)
+    return _from_layout(Layout(files, name=request.name), reference, request)
+
+
+def _open_archive(request: _Request) -> ContainerImage:
+    path, reference = split_reference(request.place)
+    files = request.archive(path)
     try:
-        return _from_layout(Layout(files, name=name), reference, platform, options)
+        if not files.has(LAYOUT_FILE) and files.has(MANIFEST_FILE):
+            instead = f"docker-archive:{request.place}"
+            raise SourceError(f"{_NOT_A_LAYOUT}, but a docker archive: write {instead}", source=request.name)
+        return _from_layout(Layout(files, name=request.name), reference, request)
     except BaseException:
         files.close()
         raise
 
 
-def _open_docker_archive(rest: str, name: str, platform: Platform, options: WriterOptions) -> ContainerImage:
-    path, reference = split_reference(rest)
-    files = ArchiveFiles(path, name=name, limits=options.limits)
+def _open_docker_archive(request: _Request) -> ContainerImage:
+    path, reference = split_reference(request.place)
+    name, files = request.name, request.archive(path)
     try:
         if not files.has(MANIFEST_FILE):  # a newer one may have a layout only
-            return _from_layout(Layout(files, name=name), reference, platform, options)
+            if not files.has(LAYOUT_FILE):
+                text = "is not an archive of `docker save` (1.10 or newer)"
+                raise SourceError(f"{text}: there is no file {MANIFEST_FILE!r} in it", source=name)
+            return _from_layout(Layout(files, name=name), reference, request)
         archive = DockerArchive(files, name=name)
         saved = archive.find(reference)
-        _check_layer_count(len(saved.layers), name, options)
+        _check_layer_count(len(saved.layers), name, request.options)
         verified: list[str] = []
         config = parse_document(archive.read_config(saved, verified.append), source=name, what="the configuration")
         diff_ids = _diff_ids(config, len(saved.layers), name)
@@ -182,15 +226,28 @@ def _open_docker_archive(rest: str, name: str, platform: Platform, options: Writ
     return ContainerImage(name, config, layers, verified, files.close)
 
 
-def _open_registry(
-    rest: str, name: str, platform: Platform, options: WriterOptions, registries: RegistryAccess, warn: Warn
-) -> ContainerImage:
+def _open_directory(request: _Request) -> ContainerImage:
+    directory = DirectoryImage(DirectoryFiles(request.place, name=request.name), name=request.name)
+    manifest = select_manifest(directory, [directory.manifest], request.platform)
+    return image_of(directory, manifest, request.options)
+
+
+def _directory_source(path: str) -> str:
+    """Return the source string for a directory that has an image."""
+    return f"oci:{path}" if os.path.exists(os.path.join(path, LAYOUT_FILE)) else f"dir:{path}"
+
+
+_NOT_A_LAYOUT = "is not an OCI image layout"
+
+
+def _open_registry(request: _Request, registries: RegistryAccess) -> ContainerImage:
     # Imported when needed: an HTTP client costs more than all of the rest of the start-up together.
     from pysquash.sources.oci.registry import Registry  # noqa: PLC0415
 
-    registry = Registry(rest, name=name, access=registries, options=options, warn=warn)
+    options = request.options
+    registry = Registry(request.place, name=request.name, access=registries, options=options, warn=request.warn)
     try:
-        image = image_of(registry, select_manifest(registry, [registry.resolve()], platform), options)
+        image = image_of(registry, select_manifest(registry, [registry.resolve()], request.platform), options)
     except BaseException:
         registry.close()
         raise
@@ -199,14 +256,14 @@ def _open_registry(
     return image
 
 
-def _from_layout(layout: Layout, reference: str, platform: Platform, options: WriterOptions) -> ContainerImage:
+def _from_layout(layout: Layout, reference: str, request: _Request) -> ContainerImage:
     descriptors = layout.find(reference)
     names = layout.references()
     if not reference and len(names) > 1 and len({each.digest for each in descriptors}) > 1:
         raise SourceError(
             f"has several images, of which one must be named: {listed(names, none='none')}", source=layout.name
         )
-    return image_of(layout, select_manifest(layout, descriptors, platform), options)
+    return image_of(layout, select_manifest(layout, descriptors, request.platform), request.options)
 
 
 def image_of(store: Store, descriptor: Descriptor, options: WriterOptions) -> ContainerImage:
@@ -274,7 +331,8 @@ def _diff_ids(config: Mapping[str, Any], layer_count: int, name: str) -> list[Di
     return [parse_digest(text, source=name, what=f"diff_id {number}") for number, text in enumerate(texts, 1)]
 
 
-_OPENERS: dict[str, Callable[[str, str, Platform, WriterOptions], ContainerImage]] = {
+_OPENERS: dict[str, Callable[[_Request], ContainerImage]] = {
+    "dir": _open_directory,
     "oci": _open_layout,
     "oci-archive": _open_archive,
     "docker-archive": _open_docker_archive,
