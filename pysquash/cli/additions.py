@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pysquash.vm.owners import Owners
 
 __all__ = [
+    "PartPath",
     "as_usage_error",
     "image_name",
     "parse_directory",
@@ -35,7 +36,10 @@ __all__ = [
     "parse_owners",
     "parse_parts",
     "parse_symlink",
+    "part_path",
 ]
+
+PartPath = str | tuple[str, str]
 
 _ATTRIBUTE = re.compile(r"(?<!\\),(mode|uid|gid)=([^,]*)\Z", re.DOTALL)
 _DIRECTORY_MODE = re.compile(r"(?<!\\):([0-9]+)\Z")
@@ -77,9 +81,18 @@ def image_name(text: str) -> str:
     return text
 
 
-def parse_parts(pairs: Iterable[tuple[str, str]]) -> list[Part]:
+def part_path(text: str) -> PartPath:
+    """Take PATH[:NEW]: a path, or a pair of a path and its place."""
+    parts = re.split(r"(?<!\\):", text)
+    if len(parts) > 2 or (len(parts) == 2 and not all(parts)):
+        raise click.BadParameter(f"{text!r} is not PATH[:NEW]; a colon in a name is \\:, and the root is /")
+    names = [image_name(_unescaped(part)) for part in parts]
+    return names[0] if len(names) == 1 else (names[0], names[1])
+
+
+def parse_parts(pairs: Iterable[tuple[str, PartPath]]) -> list[Part]:
     """Take (SOURCE, PATH) pairs; a source that is named more than once is read once, where it was named first."""
-    paths: dict[str, list[str]] = {}
+    paths: dict[str, list[PartPath]] = {}
     for source, path in pairs:
         paths.setdefault(source, []).append(path)
     return [Part(source, each) for source, each in paths.items()]

@@ -13,14 +13,15 @@ from pysquash.additions import AddedDirectory
 from pysquash.api import build as build_image
 from pysquash.api import build_layers
 from pysquash.cli.additions import (
+    PartPath,
     as_usage_error,
-    image_name,
     parse_directory,
     parse_file,
     parse_overrides,
     parse_owners,
     parse_parts,
     parse_symlink,
+    part_path,
 )
 from pysquash.cli.console import (
     byte_count,
@@ -71,9 +72,10 @@ __all__ = ["build"]
     "--part",
     "parts",
     multiple=True,
-    type=(str, image_name),
-    metavar="SOURCE PATH",
-    help="Put what SOURCE has at PATH over the others.",
+    type=(str, part_path),
+    metavar="SOURCE PATH[:NEW]",
+    help="Put what SOURCE has at PATH over the others, at NEW if given: with rootfs:/ a directory becomes the root, "
+    "with /:srv/app all of SOURCE goes below one.",
 )
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave it out: *.pyc, usr/share/doc, test/.")
 @click.option(
@@ -175,7 +177,7 @@ def build(
     output: Path | None,
     layers_folder: Path | None,
     overlay_xattrs: OverlayXattrs | None,
-    parts: tuple[tuple[str, str], ...],
+    parts: tuple[tuple[str, PartPath], ...],
     exclude: tuple[str, ...],
     files: tuple[AddedFile, ...],
     default_files: tuple[AddedFile, ...],

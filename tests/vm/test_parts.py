@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import pysquash
 from pysquash import Part
+from pysquash.cli.additions import part_path
 from pysquash.options import Limits, WriterOptions
 from pysquash.sources.tar import TarSource
 from tests.property.layers import Layers, layers, write_tar
@@ -130,6 +132,135 @@ def test_digests_of_a_part_are_verified(tmp_path: Path) -> None:
         pysquash.build([Part(source, ["boot"])], tmp_path / "2", platform="linux/amd64")
 
 
+# --- at another place ------------------------------------------------------------------------------------------------
+
+ROOTFS = layer(
+    [
+        ("rootfs/", None),
+        ("rootfs/etc/", None),
+        ("rootfs/etc/os", "1"),
+        ("rootfs/etc/same", "= rootfs/etc/os"),
+        ("other/os", "= rootfs/etc/os"),
+        ("current", "-> rootfs"),
+        ("metadata.yaml", "x"),
+    ],
+    uid=3,
+)
+
+
+@pytest.mark.parametrize("place", ["/", "", ".", b"/", "./."])
+@pytest.mark.parametrize("path", ["rootfs", "rootfs/", "/rootfs/.", b"rootfs", "current/."])
+def test_a_directory_becomes_the_root(tmp_path: Path, path: str | bytes, place: str | bytes) -> None:
+    if path == "current/.":  # as long as nothing follows it, it is the symlink itself
+        with pytest.raises(pysquash.SourceError, match="current is a symlink to rootfs, and only a directory can be"):
+            built(tmp_path, [Part(tar(tmp_path, ROOTFS), [(path, place)])])
+        return
+    image = built(tmp_path, [BASE, Part(tar(tmp_path, ROOTFS), [(path, place)])])
+    assert names(image) == ["boot", "etc", "etc/os", "etc/same", "lib", "usr", "usr/lib", "usr/lib/libc"]
+    assert (image.root.stat().st_uid, image.root.stat().st_mode & 0o7777) == (3, 0o755)
+    assert (image / "etc/os").stat().st_nlink == 2
+
+
+@pytest.mark.parametrize("path", ["/", "", "."])
+def test_a_source_goes_below_a_directory(tmp_path: Path, path: str) -> None:
+    image = built(tmp_path, [BASE, Part(tar(tmp_path, KERNEL), [(path, "lib/k")])])
+    below = [name for name in names(image) if name.startswith("usr/lib/k")]
+    assert below == [f"usr/lib/k{'/' * bool(each)}{each}" for each in ["", *names(built(tmp_path, [KERNEL]))]]
+
+
+def test_files_and_symlinks_get_other_names(tmp_path: Path) -> None:
+    part = Part(
+        tar(tmp_path, ROOTFS), [("rootfs/etc/os", "a"), ("current", "b/c"), ("current/etc/same", "a2"), "other"]
+    )
+    image = built(tmp_path, [layer({"a": "old"}), part])
+    assert names(image) == ["a", "a2", "b", "b/c", "other", "other/os"]
+    assert ((image / "b/c").readlink(), text(image, "a"), text(image, "a2")) == (b"rootfs", "1", "1")
+    assert [(image / name).stat().st_nlink for name in ("a", "a2", "other/os")] == [3, 3, 3]
+
+
+def test_what_is_taken_twice_is_copied(tmp_path: Path) -> None:
+    part = Part(tar(tmp_path, ROOTFS), [("rootfs", "x"), ("current/etc", "y"), ("rootfs", "z"), ("rootfs/etc/os", "w")])
+    image = built(tmp_path, [part])
+    found = {name: (image / name).stat() for name in names(image) if name.endswith(("os", "same", "w"))}
+    assert {name: status.st_nlink for name, status in found.items()} == {
+        **dict.fromkeys(["x/etc/os", "x/etc/same", "y/os", "y/same", "z/etc/os", "z/etc/same"], 2),
+        "w": 1,
+    }
+    assert len({status.st_ino for status in found.values()}) == 4
+    assert {text(image, name) for name in found} == {"1"}
+    assert_same(kernel_tree(tmp_path / "image.squashfs", tmp_path), reader_tree(tmp_path / "image.squashfs"))
+
+
+def test_a_later_path_goes_over_an_earlier_one(tmp_path: Path) -> None:
+    source = layer({"a/f": "a", "a/g": "a", "b/f": "b", "b/h": "b", "c": "c"})
+    image = built(tmp_path, [Part(tar(tmp_path, source), [("a", "x"), ("b", "x")])])
+    assert {name: text(image, name) for name in names(image)[1:]} == {"x/f": "b", "x/g": "a", "x/h": "b"}
+    image = built(tmp_path, [Part(tar(tmp_path, source), [("b", "x"), ("a", "x"), ("c", "x/g")])])
+    assert {name: text(image, name) for name in names(image)[1:]} == {"x/f": "a", "x/g": "c", "x/h": "b"}
+    with pytest.raises(pysquash.MergeError, match="more than one entry"):
+        built(tmp_path, [Part(tar(tmp_path, source), [("a", "x"), ("b", "x")])], options={"duplicates": "error"})
+
+
+def test_what_another_path_takes_to_the_same_place_is_taken_once(tmp_path: Path) -> None:
+    source = tar(tmp_path, KERNEL)
+    report = pysquash.build(
+        [Part(source, [("boot", "b"), ("boot/vmlinuz", "b/vmlinuz"), ("boot", "b")])], tmp_path / "i"
+    )
+    assert not report.warnings
+    assert report.entries["file"] == 1
+
+
+def test_places_that_no_path_can_have(tmp_path: Path) -> None:
+    source = tar(tmp_path, ROOTFS)
+    for place in (".wh.x", "x/.wh.y", "x/.wh..wh..opq"):
+        with pytest.raises(pysquash.SourceError, match="nothing can be put at the name of a whiteout"):
+            built(tmp_path, [BASE, Part(source, [("rootfs", place)])])
+    assert "x" in names(built(tmp_path, [Part(source, [("rootfs", "x")])], options={"whiteouts": "keep"}))
+    for place in ("../x", "a\0b"):
+        with pytest.raises(pysquash.SourceError, match=r"no '\.\.' and no NUL"):
+            built(tmp_path, [Part(source, [("rootfs", place)])])
+    with pytest.raises(pysquash.SourceError, match="rootfs/etc/os is a file, and only a directory can be the root"):
+        built(tmp_path, [Part(source, [("rootfs/etc/os", "/")])])
+    with pytest.raises(pysquash.SourceError, match="has nothing at nope"):
+        built(tmp_path, [Part(source, [("nope", "x")])])
+    limits = Limits(path_size=20, depth=4)
+    for place in ("a" * 18, "a/b/c"):
+        built(tmp_path, [Part(source, [("rootfs", place[:3])])], options={"limits": limits})
+        with pytest.raises(pysquash.LimitError, match="path (size|depth) is"):
+            built(tmp_path, [Part(source, [("rootfs", place)])], options={"limits": limits})
+    wrong: list[Any] = [("a",), ("a", "b", "c")]
+    for pair in wrong:
+        with pytest.raises(pysquash.OptionError, match="pairs of a path and a place"):
+            Part(source, [pair])
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("rootfs", "rootfs"),
+        ("rootfs:/", ("rootfs", "/")),
+        ("/:srv", ("/", "srv")),
+        (r"a\:b", "a:b"),
+        (r"a\:b:c\:d", ("a:b", "c:d")),
+    ],
+)
+def test_how_paths_are_written(text: str, wanted: str | tuple[str, str]) -> None:
+    assert part_path(text) == wanted
+
+
+@pytest.mark.parametrize("text", ["a:b:c", ":b", "a:", "../a:b", "a:../b", ":"])
+def test_how_paths_are_not_written(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        part_path(text)
+
+
+def test_a_thousand_paths(tmp_path: Path) -> None:
+    source = tar(tmp_path, layer({f"d{row}/f": str(row) for row in range(1000)}))
+    moves = [(f"d{row}", f"e/{row}") for row in range(1000)] + [("d7/f", "seven")]
+    image = built(tmp_path, [Part(source, moves)])
+    assert (text(image, "e/999/f"), text(image, "seven")) == ("999", "7")
+
+
 def test_errors(tmp_path: Path) -> None:
     part = tar(tmp_path, KERNEL)
     with pytest.raises(pysquash.SourceError, match=r"part\.tar: has nothing at lib/module"):
@@ -152,9 +283,17 @@ def test_the_kernel_sees_the_same(tmp_path: Path) -> None:
 
 
 @settings(max_examples=100)
-@example(drawn=[[Item("directory", "a/a", 1)], [Item("whiteout", "a/a", 2)]], path="")  # leaves an implied, empty one
-@given(drawn=layers(), path=st.sampled_from(["", "a", "b", "lib", "a/b", "lib/c"]))
-def test_a_part_is_what_the_whole_has_there(drawn: Layers, path: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+@example(
+    drawn=[[Item("directory", "a/a", 1)], [Item("whiteout", "a/a", 2)]], path="", place=""
+)  # an implied, empty one
+@given(
+    drawn=layers(),
+    path=st.sampled_from(["", "a", "b", "lib", "a/b", "lib/c"]),
+    place=st.sampled_from([None, "", "a", "n", "n/m", "a/b"]),
+)
+def test_a_part_is_what_the_whole_has_there(
+    drawn: Layers, path: str, place: str | None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path_factory.mktemp("part")
     tars = []
     for row, one in enumerate(drawn):
@@ -167,17 +306,28 @@ def test_a_part_is_what_the_whole_has_there(drawn: Layers, path: str, tmp_path_f
     except pysquash.InputError:
         return
     whole = reader_tree(folder / "whole")
-    below = path.encode() + b"/" if path else b""
-    wanted = {name: seen for name, seen in whole.items() if name == path.encode() or name.startswith(below)}
-    if path.encode() not in whole:
+    raw, below = path.encode(), path.encode() + b"/" if path else b""
+    target = raw if place is None else place.encode()
+
+    def placed(name: bytes) -> bytes:
+        rest = name[len(below) :]
+        return target if name == raw else target + b"/" * bool(target) + rest
+
+    wanted = {name: seen for name, seen in whole.items() if name == raw or name.startswith(below)}
+    if raw not in whole:
         return  # nothing, or reached through symlinks
-    pysquash.build([Part(source, [path])], folder / "part", platform="linux/amd64", options=options)
+    part = Part(source, [path if place is None else (path, place)])
+    if not target and whole[raw].kind != whole[b""].kind:
+        with pytest.raises(pysquash.SourceError, match="only a directory can be the root"):
+            pysquash.build([part], folder / "part", platform="linux/amd64", options=options)
+        return
+    pysquash.build([part], folder / "part", platform="linux/amd64", options=options)
     found = reader_tree(folder / "part")
-    above = {b""} | {path.encode()[:end] for end in range(len(path)) if path[end] == "/"}
+    above = {b""} | {target[:end] for end in range(len(target)) if target[end : end + 1] == b"/"}
     assert_same(
-        {name: seen for name, seen in found.items() if name not in above or path == ""},
+        {name: seen for name, seen in found.items() if name not in above or target == b""},
         {
-            name: replace(seen, links=tuple(link for link in seen.links if link in wanted))
+            placed(name): replace(seen, links=tuple(sorted(placed(link) for link in seen.links if link in wanted)))
             for name, seen in wanted.items()
         },
     )
