@@ -7,14 +7,14 @@ Not here: reading the image (reader), what its names are as entries (reader/entr
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from pysquash.errors import ImageError, SourceError
 from pysquash.notices import Warn
-from pysquash.options import WriterOptions
+from pysquash.options import DuplicatePolicy, WriterOptions
 from pysquash.reader.entries import StoredContent, image_entries
 from pysquash.reader.image import SquashfsImage
+from pysquash.reader.input import InputTarget
 from pysquash.sources.path_limits import check_path_limits
 from pysquash.tree.entry import Entry, Kind
 
@@ -30,15 +30,13 @@ class SquashfsSource:
     """
 
     total_size = None
-    duplicates = None
+    duplicates: DuplicatePolicy | None = None
 
-    def __init__(
-        self, path: str | os.PathLike[str], *, name: str, options: WriterOptions, warn: Warn, offset: int = 0
-    ) -> None:
+    def __init__(self, path: InputTarget, *, name: str, options: WriterOptions, warn: Warn, offset: int = 0) -> None:
         """Open an image.
 
         Args:
-            path: The image.
+            path: The image, a path or a seekable binary file, which stays open.
             name: What messages call it.
             options: limits are kept here.
             warn: Takes what is noteworthy; nothing is, in an image.

@@ -99,7 +99,7 @@ def open_source(
             for path in local_files(text):
                 own_files.refuse(path, source=f"{path} of {text}" if transport in ("oci", "dir") else text)
         image = open_image(text, platform=platform, options=options, warn=warn, registries=registries, folder=folder)
-        return OpenedSource(image.sources(options, warn), image)
+        return OpenedSource(image.sources(options, warn, folder), image)
     is_sure = bool(colon) and transport == "tar"
     path = rest if is_sure else text
     make_tar = partial(NamedTar, options=options, warn=warn, path=None if is_sure else path)

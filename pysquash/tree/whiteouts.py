@@ -10,10 +10,10 @@ Not here: when and where markers apply (tree/merge), and what they spare from be
 
 from __future__ import annotations
 
-__all__ = ["WHITEOUT_PREFIX", "hidden_by", "is_aufs_link_target", "is_marker", "is_nameless_marker"]
+__all__ = ["OPAQUE_WHITEOUT", "WHITEOUT_PREFIX", "hidden_by", "is_aufs_link_target", "is_marker", "is_nameless_marker"]
 
 WHITEOUT_PREFIX = b".wh."
-_OPAQUE_WHITEOUT = b".wh..wh..opq"
+OPAQUE_WHITEOUT = b".wh..wh..opq"
 _AUFS_PREFIX = b".wh..wh."
 _AUFS_LINK_TARGETS = b".wh..wh.plnk/"
 
@@ -45,7 +45,7 @@ def hidden_by(path: bytes) -> tuple[bytes, bytes] | None:
     directory, _, name = path.rpartition(b"/")
     if not name.startswith(WHITEOUT_PREFIX) or is_marker(directory):
         return None
-    if name == _OPAQUE_WHITEOUT:
+    if name == OPAQUE_WHITEOUT:
         return directory, b""
     if name.startswith(_AUFS_PREFIX) or name == WHITEOUT_PREFIX:
         return None

@@ -11,6 +11,7 @@ Not here: which manifest of an index is wanted (selection), where documents are 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
@@ -26,6 +27,7 @@ __all__ = [
     "Descriptor",
     "check_layer_type",
     "check_size",
+    "is_squashfs_layer",
     "listed",
     "parse_descriptor",
     "parse_document",
@@ -47,6 +49,9 @@ CONFIG_TYPES = frozenset({f"{_OCI}config.v1+json", "application/vnd.docker.conta
 _LAYER_TYPES = frozenset(
     {f"{_OCI}layer.{kind}v1.tar{suffix}" for kind in ("", "nondistributable.") for suffix in ("", "+gzip", "+zstd")}
     | {f"{_DOCKER_LAYER}{kind}diff.tar{suffix}" for kind in ("", "foreign.") for suffix in ("", ".gzip", ".zstd")}
+)
+_SQUASHFS_LAYER = re.compile(
+    r"application/vnd\.(?:oci|stacker|sylabs)\.image\.layer\.(?:v1\.)?squashfs(?:\+[a-z0-9]+)*"
 )
 _ENCRYPTED = "+encrypted"
 
@@ -169,7 +174,14 @@ def check_layer_type(media_type: str, *, source: str, what: str) -> None:
         return
     if _ENCRYPTED in media_type:
         raise SourceError(f"{what} is encrypted ({media_type!r:.120})", source=source)
+    if is_squashfs_layer(media_type):
+        return
     raise SourceError(f"{what} is {media_type!r:.120}, which is no layer", source=source)
+
+
+def is_squashfs_layer(media_type: str) -> bool:
+    """Return whether a layer is a SquashFS image, by one of the types that stacker and OCI-SIF give theirs."""
+    return _SQUASHFS_LAYER.fullmatch(media_type) is not None
 
 
 def listed(names: Iterable[str], *, none: str) -> str:

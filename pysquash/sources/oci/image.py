@@ -29,6 +29,7 @@ from pysquash.sources.oci.documents import (
     Descriptor,
     Document,
     check_layer_type,
+    is_squashfs_layer,
     listed,
     parse_descriptor,
     parse_document,
@@ -78,12 +79,19 @@ class ContainerImage:
         """What it runs on, as its configuration says."""
         return Platform.of(self.config)
 
-    def sources(self, options: WriterOptions, warn: Warn) -> list[Callable[[], Source]]:
-        """Give what opens each layer, base first."""
-        return [
-            partial(LayerSource, blob, options=options, warn=warn, verified=self.verified.append)
-            for blob in self.layers
-        ]
+    def sources(self, options: WriterOptions, warn: Warn, folder: str | None = None) -> list[Callable[[], Source]]:
+        """Return what opens each layer, base first.
+
+        Args:
+            options: For the layers.
+            warn: Takes what they notice.
+            folder: Where there is room for a layer that is a SquashFS image; None for the system's choice.
+        """
+        make_tar = partial(LayerSource, options=options, warn=warn, verified=self.verified.append)
+        make_image = partial(
+            _open_squashfs_layer, options=options, warn=warn, verified=self.verified.append, folder=folder
+        )
+        return [partial(make_image if blob.is_squashfs else make_tar, blob) for blob in self.layers]
 
     def close(self) -> None:
         """Let go of files and connections. Harmless when called twice."""
@@ -153,6 +161,12 @@ def local_files(text: str) -> Iterator[str]:
         return
     yield from (os.path.join(path, name) for name in (INDEX_FILE, LAYOUT_FILE))
     yield from glob.iglob(os.path.join(glob.escape(path), "blobs", "*", "*"))
+
+
+def _open_squashfs_layer(blob: LayerBlob, **options: Any) -> Source:
+    from pysquash.sources.oci.squashfs_layer import SquashfsLayerSource  # noqa: PLC0415 - few images have such layers
+
+    return SquashfsLayerSource(blob, **options)
 
 
 class _Request(NamedTuple):
@@ -309,6 +323,7 @@ def image_of(store: Store, descriptor: Descriptor, options: WriterOptions) -> Co
                 layer.digest,
                 layer.size,
                 diff_id,
+                is_squashfs_layer(layer.media_type),
             )
         )
     return ContainerImage(name, config, layers, verified, store.close)

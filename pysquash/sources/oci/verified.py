@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from pysquash.errors import LimitError, SourceError
 from pysquash.notices import Warn
@@ -21,7 +21,7 @@ from pysquash.sources.oci.digests import Digest
 from pysquash.sources.tar import TarSource
 from pysquash.tree.entry import Entry
 
-__all__ = ["LayerBlob", "LayerSource", "read_verified"]
+__all__ = ["LayerBlob", "LayerSource", "copy_verified", "read_verified"]
 
 
 class LayerBlob(NamedTuple):
@@ -33,7 +33,8 @@ class LayerBlob(NamedTuple):
         is_local: Whether reading it again costs little.
         digest: Of the blob; None where nobody says.
         size: Of the blob in bytes; None where nobody says.
-        diff_id: Digest of the plain tar.
+        diff_id: Digest of the plain tar; of a SquashFS image that of the blob.
+        is_squashfs: Whether it is a SquashFS image instead of a tar.
     """
 
     name: str
@@ -42,6 +43,7 @@ class LayerBlob(NamedTuple):
     digest: Digest | None
     size: int | None
     diff_id: Digest
+    is_squashfs: bool = False
 
 
 class _LayerChecks:
@@ -145,6 +147,24 @@ class LayerSource(TarSource):
                 _close(chunks)
 
 
+def copy_verified(blob: LayerBlob, file: BinaryIO) -> None:
+    """Copy a blob of which nothing is compressed as a whole, so that its digest is its diff_id.
+
+    Args:
+        blob: Which one.
+        file: Where to.
+
+    Raises:
+        SourceError: It is not what its digest or its size says.
+        OSError: It cannot be read, or not be written.
+    """
+    chunks = blob.open()
+    try:
+        file.writelines(_verified(chunks, blob.diff_id, blob.size, source=blob.name, what="the blob"))
+    finally:
+        _close(chunks)
+
+
 def read_verified(
     chunks: Iterator[bytes], digest: Digest | None, size: int | None, *, limit: int, source: str, what: str
 ) -> bytes:
@@ -186,7 +206,18 @@ def _close(chunks: Iterator[bytes]) -> None:
 def _verified(
     chunks: Iterator[bytes], digest: Digest | None, size: int | None, *, source: str, what: str
 ) -> Iterator[bytes]:
-    """Pass chunks on, and compare all of them in the end."""
+    """Pass chunks on, and compare all of them in the end.
+
+    Args:
+        chunks: The bytes.
+        digest: What they should be, or None where nobody says.
+        size: How many there should be, or None.
+        source: What errors name.
+        what: What the bytes are.
+
+    Raises:
+        SourceError: They are not what the digest or the size says.
+    """
     hasher = None if digest is None else digest.hasher()
     read_size = 0
     for chunk in chunks:
