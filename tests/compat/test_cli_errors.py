@@ -56,7 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ([*BUILD, "--symlink", "x"], 2, "'--symlink': 'x' is not DEST=TARGET"),
         ([*BUILD, "--part", "x.tar", "../x"], 2, "'--part': ../x: "),
         ([*BUILD, "--file", "x=missing"], 1, "missing: No such file"),
-        ([*BUILD, "--authfile", "missing"], 1, "missing: there is no such file, which is to have the logins"),
+        ([*BUILD, "--authfile", "missing"], 1, "missing: file with credentials not found"),
         (["build", "missing", "-o", "out"], 1, "missing: No such file"),
         (["build", "dir:", "-o", "out"], 1, "dir:: a path is missing"),
         (["build", "", "-o", "out"], 1, "a path is missing"),

@@ -436,10 +436,30 @@ def test_a_redirect_on_the_same_host(registry: FakeRegistry, tmp_path: Path) -> 
     assert registry.requests("elsewhere")[0].headers["authorization"] == basic()
 
 
-@pytest.mark.parametrize("target", ["", "ftp://127.0.0.1/x", "http://[::1", "http://alice:x@127.0.0.1/", "file:///x"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "",
+        "ftp://127.0.0.1/x",
+        "http://[::1",
+        "http://alice:x@127.0.0.1/",
+        "file:///x",
+        "https:x",
+        "http://127.0.0.1:x/",
+        "http://\x80",
+        "http://" + "a" * 70 + ".example/",
+        "https://" + "a" * 70 + ".example/",
+    ],
+)
 def test_a_redirect_to_nowhere(target: str, registry: FakeRegistry, tmp_path: Path) -> None:
     registry.next(layer_path(0), *[redirect(target)] * 10)
-    refused(registry, tmp_path, "redirects")
+    refused(registry, tmp_path, "redirects|the host name is invalid")
+
+
+def test_a_host_name_that_is_none(tmp_path: Path) -> None:
+    name = "a" * 70 + ".example"
+    with pytest.raises(SourceError, match="the host name is invalid"):
+        pysquash.build([f"docker://{name}/app"], tmp_path / "out", registry=RegistryAccess(auth_files=[]))
 
 
 def test_redirects_are_counted(registry: FakeRegistry, tmp_path: Path) -> None:

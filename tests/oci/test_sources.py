@@ -451,6 +451,14 @@ def test_platform_that_is_not_there_is_an_error_that_lists_those_that_are(tmp_pa
     assert "has no image for linux/riscv64; there is: linux/amd64, linux/arm/v7" in text
 
 
+def test_error_about_many_platforms_is_short(tmp_path: Path) -> None:
+    blobs = Blobs()
+    rows = [row_of(blobs, "1", f"linux/{number}{'x' * 500}\n") for number in range(100)]
+    text = refusal(written(image_layout(blobs, rows), tmp_path), tmp_path)
+    assert text.split("; there is: ")[1].count("linux/") == 10
+    assert text.endswith("and 90 more")
+
+
 @pytest.mark.parametrize(
     ("wanted", "there"),
     [

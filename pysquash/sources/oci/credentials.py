@@ -27,7 +27,7 @@ __all__ = ["Credentials", "find_credentials"]
 
 _DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 _DOCKER_HUB_HOSTS = ("index.docker.io", "registry-1.docker.io")
-_HELPER = re.compile(r"[A-Za-z0-9._-]+")
+_HELPER = re.compile(r"[A-Za-z0-9._-]{1,80}")
 _HELPER_SECONDS = 60
 _NOT_FOUND = "credentials not found"
 _IDENTITY_TOKEN_USER = "<token>"  # noqa: S105 - what a helper says in place of a user

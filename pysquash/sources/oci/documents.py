@@ -54,6 +54,7 @@ _SQUASHFS_LAYER = re.compile(
     r"application/vnd\.(?:oci|stacker|sylabs)\.image\.layer\.(?:v1\.)?squashfs(?:\+[a-z0-9]+)*"
 )
 _ENCRYPTED = "+encrypted"
+_SHOWN_NAMES = 10
 
 Document = dict[str, Any]
 
@@ -185,8 +186,11 @@ def is_squashfs_layer(media_type: str) -> bool:
 
 
 def listed(names: Iterable[str], *, none: str) -> str:
-    """Give names that come out of a document as one line."""
-    return ", ".join(printable(name.encode("utf-8", "surrogatepass"))[:120] for name in names if name) or none
+    """Return names out of a document as one line, the first ten of them."""
+    shown = [printable(name.encode("utf-8", "surrogatepass"))[:120] for name in names if name]
+    if len(shown) > _SHOWN_NAMES:
+        shown[_SHOWN_NAMES:] = [f"and {len(shown) - _SHOWN_NAMES} more"]
+    return ", ".join(shown) or none
 
 
 def text_items(value: object, *, source: str, what: str) -> list[str]:

@@ -11,7 +11,7 @@ import platform as host
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pysquash.errors import OptionError, OptionTypeError
+from pysquash.errors import OptionError, OptionTypeError, printable
 from pysquash.sources.oci.documents import Descriptor
 
 __all__ = ["Platform", "is_attestation"]
@@ -37,6 +37,7 @@ _IMPLIED_VARIANTS = {
 }
 _ATTESTATION = "vnd.docker.reference.type"
 _ARM = "arm"
+_SHOWN_SIZE = 40
 _UNKNOWN = "unknown"
 
 
@@ -54,7 +55,8 @@ class Platform(NamedTuple):
     variant: str
 
     def __str__(self) -> str:
-        return "/".join(part for part in self if part)
+        text = "/".join(part for part in self if part)
+        return printable(text.encode("utf-8", "surrogatepass"))[:_SHOWN_SIZE]
 
     @classmethod
     def parse(cls, text: str | None) -> Platform:

@@ -180,7 +180,7 @@ class RegistryClient:
                 response.close()
                 redirect_count += 1
                 if redirect_count > _REDIRECT_LIMIT:
-                    self._fail(f"{url.host} redirects more than {_REDIRECT_LIMIT} times")
+                    self._fail(f"{url.host:.80} redirects more than {_REDIRECT_LIMIT} times")
                 url = self._redirected(url, response.headers.get("Location", ""))
             elif response.status_code == httpx.codes.UNAUTHORIZED and is_own and login_count < _LOGIN_LIMIT:
                 response.close()
@@ -195,8 +195,8 @@ class RegistryClient:
         except httpx.InvalidURL:
             target = httpx.URL()
         if not self._requests.rules.may_lead(url, target):
-            shown = f"{target.scheme}://{target.host:.80}"
-            self._fail(f"{url.host} redirects to {shown}, which is not a URL or not as secure")
+            shown = f"{target.scheme:.20}://{target.host:.80}"
+            self._fail(f"{url.host:.80} redirects to {shown}, which is not a URL or not as secure")
         return target
 
     def _start(self, response: httpx.Response, position: int, what: str) -> int:
@@ -217,7 +217,7 @@ class RegistryClient:
             self._fail(f"the registry has no such thing: {what}{code}")
         if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             self._fail(f"the registry does not let us have {what}{code}; or there is no such repository{hint}")
-        self._fail(f"{response.url.host} answers {status} for {what}{code}")
+        self._fail(f"{response.url.host:.80} answers {status} for {what}{code}")
 
     def _code_in(self, response: httpx.Response) -> str:
         """Return the registry's own code for an error, in brackets; "" where there is none."""

@@ -21,6 +21,7 @@ import httpx
 
 from pysquash.errors import SourceError
 from pysquash.sources.oci.credentials import Credentials
+from pysquash.sources.oci.documents import listed
 from pysquash.sources.oci.registry_name import RegistryName
 from pysquash.sources.oci.registry_requests import Requests, Retries, reason_of
 
@@ -86,7 +87,7 @@ class Login:
             elif "basic" in parsed:
                 self.header = self._basic(used)
             else:
-                self._fail(f"wants a login of a kind that is not known: {', '.join(parsed) or 'it does not say which'}")
+                self._fail(f"wants a login of a kind that is not known: {listed(parsed, none='it does not say which')}")
 
     def _basic(self, used: str | None) -> str:
         found = self._found[0]
@@ -124,9 +125,11 @@ class Login:
         with closing(response):
             if response.status_code in (400, 401, 403):
                 who = f"the login of {found.user or 'a token'!r:.80}" if self._found[0] else "to go without a login"
-                self._fail(f"the token server {realm.host} does not accept {who}: {response.status_code}{self.hint}")
+                self._fail(
+                    f"the token server {realm.host:.80} does not accept {who}: {response.status_code}{self.hint}"
+                )
             if response.status_code != httpx.codes.OK:
-                self._fail(f"the token server {realm.host} answers {response.status_code}")
+                self._fail(f"the token server {realm.host:.80} answers {response.status_code}")
             return self._token_in(response, realm.host)
 
     def _token_in(self, response: httpx.Response, host: str) -> str:
@@ -139,11 +142,11 @@ class Login:
             answer = json.loads(data)
             token = answer.get("token") or answer.get("access_token")
         except httpx.TransportError as error:
-            self._fail(f"the token server {host} breaks off: {reason_of(error)}")
+            self._fail(f"the token server {host:.80} breaks off: {reason_of(error)}")
         except (ValueError, AttributeError, RecursionError):
             token = None
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-            self._fail(f"the token server {host} gives no token")
+            self._fail(f"the token server {host:.80} gives no token")
         return token
 
     def _realm(self, text: str, base: httpx.URL) -> httpx.URL:
@@ -152,7 +155,7 @@ class Login:
         except httpx.InvalidURL:
             realm = httpx.URL()
         if not self._requests.rules.may_lead(base, realm):
-            shown = f"{realm.scheme}://{realm.host:.80}"
+            shown = f"{realm.scheme:.20}://{realm.host:.80}"
             self._fail(f"names the token server {shown}, which is not a URL or not as secure as the registry")
         return realm
 

@@ -74,11 +74,13 @@ class RegistryName(NamedTuple):
             repository = f"{_DOCKER_HUB_FOLDER}/{repository}"
         matched = _HOST.fullmatch(host)
         if matched is None or int(matched[2] or 0) >= _PORT_COUNT or not _is_address(matched[1]):
-            raise SourceError(f"{host!r} is no host", source=source)
+            raise SourceError(f"{host!r:.120} is no host", source=source)
         if not _REPOSITORY.fullmatch(repository) or len(repository) > _REPOSITORY_SIZE:
-            raise SourceError(f"{repository!r} is no name of a repository: lower case, digits, . _ - /", source=source)
+            raise SourceError(
+                f"{repository!r:.120} is no name of a repository: lower case, digits, . _ - /", source=source
+            )
         if colon and not _TAG.fullmatch(tag):
-            raise SourceError(f"{tag!r} is no tag", source=source)
+            raise SourceError(f"{tag!r:.150} is no tag", source=source)
         return cls(host, repository, tag if colon or digest is not None else "latest", digest)
 
     @property

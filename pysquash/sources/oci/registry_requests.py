@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import httpx
 
-from pysquash.errors import SourceError
+from pysquash.errors import SourceError, printable
 from pysquash.sources.oci.registry_trust import Connection, TrustRules
 from pysquash.sources.oci.registry_watchdog import Patience, Watchdog
 
@@ -29,7 +29,11 @@ _PAUSE_SECONDS = 0.5
 _RETRY_AFTER_LIMIT = 60
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _CONNECT_SECONDS = 15.0
+_REASON_SIZE = 300
+"""Characters of an error that the HTTP library may quote a response in."""
+
 _USER_AGENT = "pysquash"
+_INVALID_HOST = "the host name is invalid"
 
 
 class Retries:
@@ -120,17 +124,15 @@ class Requests:
             try:
                 response = self.send_once(method, url, headers=headers, form=form)
             except httpx.TransportError as error:
-                reason = f"{url.host} cannot be reached: {reason_of(error)}"
+                reason = f"{url.host:.80} cannot be reached: {reason_of(error)}"
                 if not _is_transient(error):
                     retries.fail(reason)
                 retries.pause(reason)
                 continue
-            except UnicodeError:  # of a name with a part over 63 bytes
-                retries.fail(f"{url.host:.80} is not a valid host name")
             if response.status_code not in _TRANSIENT:
                 return response
             response.close()
-            retries.pause(f"{url.host} answers {response.status_code}", response.headers.get("Retry-After"))
+            retries.pause(f"{url.host:.80} answers {response.status_code}", response.headers.get("Retry-After"))
 
     def send_once(
         self,
@@ -159,7 +161,12 @@ class Requests:
 
         request = client.build_request(method, url, headers=present, data=form, extensions={"trace": note})
         with self._watchdog.watching(server, _CONNECT_SECONDS + self._patience.idle):
-            return client.send(request, stream=True)
+            try:
+                return client.send(request, stream=True)
+            except httpx.InvalidURL as error:  # of a Location, which httpx parses also where it is not to follow it
+                raise httpx.RemoteProtocolError("invalid location header") from error
+            except UnicodeError as error:  # of a name with a part over 63 bytes
+                raise httpx.UnsupportedProtocol(_INVALID_HOST) from error
 
     def body(self, response: httpx.Response) -> Iterator[bytes]:
         """Yield the body of a response as it comes.
@@ -209,10 +216,10 @@ class Requests:
 def reason_of(error: httpx.TransportError) -> str:
     """Say why there is no response, without anything that was in the request, or where it was redirected to."""
     if _is_bad_redirect(error):
-        return "it redirects to what is no address"
+        return "it redirects to an invalid URL"
     if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
-        return "the request cannot be sent"
-    return str(error) or type(error).__name__
+        return _INVALID_HOST if str(error) == _INVALID_HOST else "the request cannot be sent"
+    return printable(str(error).encode("utf-8", "surrogateescape"))[:_REASON_SIZE] or type(error).__name__
 
 
 def _is_transient(error: httpx.TransportError) -> bool:
