@@ -44,6 +44,15 @@ HELP_OPTIONS = (
 )
 """Options that make the program say something and end."""
 
+_CONFLICTS = (
+    ("-no-progress", "-progress"),
+    ("-no-progress", "-percentage"),
+    ("-no-xattrs", "-xattrs-include"),
+    ("-no-xattrs", "-xattrs-exclude"),
+    ("-no-xattrs", "-xattrs-add"),
+)
+"""Pairs that mksquashfs 4.7 refuses. The -xattrs- options undo a -no-xattrs before them."""
+
 _PARSERS: dict[str, Callable[[str], object]] = {
     "text": str,
     "number": parse_number,
@@ -123,7 +132,14 @@ def parse_arguments(tool: Tool, arguments: Sequence[str]) -> Invocation:
         call.destination = call.sources.pop()
     if not call.destination:
         raise OptionError("an image is needed: sqfstar [OPTIONS] IMAGE [LEFT OUT...]")
+    _check_conflicts(call)
     return call
+
+
+def _check_conflicts(call: Invocation) -> None:
+    for one, other in _CONFLICTS:
+        if call.has(one) and call.has(other):
+            raise OptionError(f"{one} and {other} exclude each other")
 
 
 class _Options:

@@ -68,6 +68,8 @@ def read_inputs(
     if is_tar(call):
         if call.has("-sort"):
             raise OptionError("-sort is for directories: a tar's content is stored as it comes")
+        if call.has("-max-depth"):
+            raise OptionError("-max-depth is for directories, not for a tar")
         if call.sources not in ([], ["-"]):
             raise OptionError("with -tar the only source is -, and the tar comes from standard input")
         return Inputs([partial(_tar, call, _excludes(call, [], warn), options, warn)])

@@ -237,8 +237,17 @@ OPTIONS: tuple[Option, ...] = (
         "regex",
         "REGEX",
         since="4.6",
+        undoes=("-no-xattrs",),
     ),
-    Option(("-xattrs-include",), "xattrs", "keep those only whose name one matches", "regex", "REGEX", since="4.6"),
+    Option(
+        ("-xattrs-include",),
+        "xattrs",
+        "keep those only whose name one matches",
+        "regex",
+        "REGEX",
+        since="4.6",
+        undoes=("-no-xattrs",),
+    ),
     Option(
         ("-xattrs-add",),
         "xattrs",
@@ -246,6 +255,7 @@ OPTIONS: tuple[Option, ...] = (
         "text",
         "NAME=VALUE",
         since="4.6",
+        undoes=("-no-xattrs",),
         repeats=True,
     ),
     # --- runtime ---
@@ -260,8 +270,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(("-quiet",), "runtime", "say nothing but errors and warnings"),
     Option(("-info",), "runtime", "print what is in the image"),
     Option(("-info-file",), "runtime", "write that into a file", "text", "FILE", since="4.7"),
-    Option(("-no-progress",), "runtime", "show no progress", undoes=("-progress",)),
-    Option(("-progress",), "runtime", "show progress also with -info", undoes=("-no-progress",)),
+    Option(("-no-progress",), "runtime", "show no progress"),
+    Option(("-progress",), "runtime", "show progress also with -info"),
     Option(("-percentage",), "runtime", "show progress as a number on each line", since="4.6"),
     Option(
         ("-throttle",),

@@ -69,17 +69,22 @@ def times(call: Invocation, *, now: int, epoch: str | None) -> Times:
     """
     image, everything, root = (call.given.get(name) for name in ("-mkfs-time", "-all-time", "-root-time"))
     if call.has("-repro-time"):
-        image = everything = call.given["-repro-time"]
+        both = call.given["-repro-time"]
+        if not isinstance(both, int) or image not in (None, both) or everything not in (None, both):
+            raise OptionError("-repro-time needs one time, the same as -mkfs-time and -all-time where these are given")
+        image = everything = both
     if call.has("-repro"):
+        if isinstance(image, int):
+            raise OptionError("-repro and options that set the image's time exclude each other")
         image = "inode"
     if epoch:
-        if image is not None or everything is not None:
+        if isinstance(image, int) or isinstance(everything, int):
             raise OptionError("SOURCE_DATE_EPOCH and options that set times exclude each other")
         try:
             latest = parse_number(epoch)
         except OptionError as error:
             raise OptionError(f"SOURCE_DATE_EPOCH: {error}") from None
-        return Times(latest, latest, None, root, latest)
+        return Times(latest, latest, everything, root, latest)
     if image == "inode":
         return Times(None, None, everything, root, None)
     return Times(now if image is None else image, now, everything, root, None)
@@ -146,14 +151,16 @@ def tree_overrides(call: Invocation, at: Times, *, newest: int, has_root: bool) 
     Args:
         call: The command line.
         at: The image's times.
-        newest: The newest file's time.
+        newest: The newest file's time, as the image will have it.
         has_root: Whether a source says what the root is like.
     """
     given = call.given
     default: ModeChange | None = given.get("-default-mode")
-    root: ModeChange | None = given.get("-root-mode")
+    # As in mksquashfs, -force-dir-mode changes the root as its source has it, and -root-mode is ignored.
+    is_forced = call.has("-force-dir-mode")
+    root: ModeChange | None = None if is_forced else given.get("-root-mode")
     root_mode = None if has_root else _FABRICATED_ROOT_MODE
-    if default is not None and not has_root:
+    if default is not None and not has_root and not is_forced:
         root_mode = default(_FABRICATED_ROOT_MODE, True)
     uid, gid = forced_owner(call)
 

@@ -2,8 +2,8 @@
 
 In: definitions, and what of this machine is in the image. Out: a step.
 Rules kept here: directories and files first, those above others before these, then links, changes and attributes last;
-what is there already stands, and so does the first definition of a name; where a directory is missing nothing is put,
-unless -pd says what it is; a command that fails is an error.
+what is there already stands, and so does the first definition of a name; a missing parent directory is an error, unless
+-pd says what it is; an attribute of nothing and a command that fails are errors.
 Not here: what a definition looks like (pseudo).
 """
 
@@ -83,9 +83,8 @@ class PseudoFiles:
         """
         for definition in self._definitions:
             if definition.path.partition(b"/")[0] in kept:
-                self._ignore(definition, "it is in the image that is appended to, which stays as it is")
-            else:
-                self._put(tree, definition, time)
+                raise _error(definition, "the image that is appended to has this name, and is not changed")
+            self._put(tree, definition, time)
 
     def restore_owners(self) -> None:
         """Give what was put the owners of its definitions again."""
@@ -97,12 +96,12 @@ class PseudoFiles:
         try:
             there = tree.merge.find(path)
         except MergeError:
-            self._ignore(definition, "its path leads through a symlink")
-            return
+            raise _error(definition, "its path goes through a symlink") from None
+        if there is None and not self._has_parent(tree, path, time):
+            raise _error(definition, "its parent directory is missing or not a directory; define it, or give -pd")
         if kind == "x":
             if there is None:
-                self._ignore(definition, "there is nothing of that name")
-                return
+                raise _error(definition, "an attribute of a file that is not in the image")
             name, value = parse_xattr(definition.text)
             there.xattrs = tuple({**dict(there.xattrs), os.fsencode(name): value}.items())
             return
@@ -122,9 +121,6 @@ class PseudoFiles:
             return
         if there is not None:
             self._ignore(definition, "there is something of that name; leave that out with -e or -ef")
-            return
-        if not self._has_parent(tree, path, time):
-            self._ignore(definition, "its directory is not there; define it, or say with -pd what it is")
             return
         if kind in "lhL":
             self._link(tree, definition)
@@ -164,8 +160,7 @@ class PseudoFiles:
         )
         if done.returncode:
             output.close()
-            text = f"the command {definition.text!r} ended with {done.returncode}"
-            raise SourceError(text, source="pseudo file", entry=definition.path)
+            raise _error(definition, f"the command {definition.text!r} ended with {done.returncode}")
         return output
 
     def _has_parent(self, tree: MergedTree, path: bytes, time: int) -> bool:
@@ -192,9 +187,7 @@ class PseudoFiles:
         if target is None and definition.type != "L":
             target = self._taken(tree, definition)
         if target is None or target.children is not None:
-            raise SourceError(
-                f"{definition.text} is not there, or a directory", source="pseudo file", entry=definition.path
-            )
+            raise _error(definition, f"{definition.text} is not there, or a directory")
         parent, _, name = definition.path.rpartition(b"/")
         directory = tree.merge.find(parent)
         if directory is not None:
@@ -242,6 +235,10 @@ class PseudoFiles:
 
     def _ignore(self, definition: Definition, why: str) -> None:
         self._warn(Notice(WarningKind.OPTION_UNUSED, f"pseudo file {printable(definition.path)}: is ignored: {why}"))
+
+
+def _error(definition: Definition, text: str) -> SourceError:
+    return SourceError(text, source="pseudo file", entry=definition.path)
 
 
 def _first_of_each(definitions: Sequence[Definition], warn: Warn) -> list[Definition]:

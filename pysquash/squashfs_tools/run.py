@@ -106,7 +106,7 @@ def _finish_tree(
     tree: MergedTree,
 ) -> None:
     """Put pseudo files, and give everything what the command line says; a step."""
-    newest = _newest(tree.root) if None in (at.image, at.made_up) or "inode" in (at.all, at.root) else 0
+    newest = _newest(tree.root, at) if None in (at.image, at.made_up) or "inode" in (at.all, at.root) else 0
     if at.image is None:
         tree.image_time = newest
     if pseudo_files is not None:
@@ -119,9 +119,12 @@ def _finish_tree(
         pseudo_files.restore_owners()
 
 
-def _newest(root: Node) -> int:
-    """Find the latest time that a source gives."""
-    return max((node.mtime for node in root.walk() if not node.implied), default=0)
+def _newest(root: Node, at: Times) -> int:
+    """Find the latest time that a source gives, after -all-time and SOURCE_DATE_EPOCH."""
+    if isinstance(at.all, int):
+        return at.all
+    newest = max((node.mtime for node in root.walk() if not node.implied), default=0)
+    return newest if at.latest is None else min(newest, at.latest)
 
 
 def _tell_content(say: Say, tree: MergedTree) -> None:

@@ -283,6 +283,16 @@ def facts(image: Path, row: Row, before: float) -> dict[str, object]:
         }
 
 
+def documented(their_facts: dict[str, object], row: Row) -> dict[str, object]:
+    """Leave out the export table that 4.6 and later write for a tar, although their help says that they do not."""
+    words = shlex.split(row.options)
+    if "-tar" not in words or "-exports" in words:
+        return their_facts
+    flags = their_facts["flags"]
+    assert isinstance(flags, SuperblockFlag)
+    return {**their_facts, "flags": flags & ~SuperblockFlag.EXPORTABLE}
+
+
 def layout(image: Path) -> tuple[Layout, int]:
     """Where each file has holes and whether it has a fragment, and how much content is stored in all."""
     found: Layout = {}
@@ -337,7 +347,7 @@ def test_row(work: Path, row: Row) -> None:
         return
     mine, other = cut(our_image, row), cut(their_image, row)
     assert_same(tree, settled(unsquashfs_tree(other, work), before))
-    assert facts(mine, row, before) == facts(other, row, before)
+    assert facts(mine, row, before) == documented(facts(other, row, before), row)
     (our_layout, our_size), (their_layout, their_size) = layout(mine), layout(other)
     assert our_layout == their_layout
     assert our_size == their_size

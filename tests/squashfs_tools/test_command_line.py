@@ -125,11 +125,36 @@ def test_times() -> None:
     assert times(mksquashfs("in out"), now=5, epoch="3") == (3, 3, None, None, 3)
     assert times(mksquashfs("in out -repro"), now=5, epoch=None)[:2] == (None, None)
     assert times(mksquashfs("in out -repro-time 9"), now=5, epoch=None) == (9, 5, 9, None, None)
-    for line in ("-mkfs-time 1", "-all-time 1", "-repro", "-repro-time 1"):
+    assert times(mksquashfs("in out -repro -all-time inode"), now=5, epoch="3") == (3, 3, "inode", None, 3)
+    assert times(mksquashfs("in out -repro-time 9 -all-time 9"), now=5, epoch=None)[:3] == (9, 5, 9)
+    for line in ("-repro -mkfs-time 1", "-repro -repro-time 1", "-repro-time inode", "-repro-time 1 -all-time inode"):
+        with pytest.raises(OptionError, match="-repro"):
+            times(mksquashfs(f"in out {line}"), now=5, epoch=None)
+    for line in ("-mkfs-time 1", "-all-time 1", "-repro-time 1"):
         with pytest.raises(OptionError, match="exclude each other"):
             times(mksquashfs(f"in out {line}"), now=5, epoch="3")
     with pytest.raises(OptionError, match="SOURCE_DATE_EPOCH: 'x'"):
         times(mksquashfs("in out"), now=5, epoch="x")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-no-progress -progress",
+        "-percentage -no-progress",
+        "-xattrs-add user.a=1 -no-xattrs",
+        "-xattrs-include a -no-xattrs",
+        "-xattrs-exclude a -no-xattrs",
+    ],
+)
+def test_options_that_exclude_each_other(line: str) -> None:
+    with pytest.raises(OptionError, match="exclude each other"):
+        mksquashfs(f"in out {line}")
+
+
+@pytest.mark.parametrize("name", ["-xattrs-add", "-xattrs-include", "-xattrs-exclude"])
+def test_options_of_attributes_undo_no_xattrs(name: str) -> None:
+    assert not mksquashfs(f"in out -no-xattrs {name} user.a=1").has("-no-xattrs")
 
 
 def test_help_has_every_option_and_compressor() -> None:
