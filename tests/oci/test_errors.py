@@ -563,10 +563,9 @@ def test_archive_that_is_no_tar(tmp_path: Path, transport: str, data: bytes) -> 
         (pax((b"size", b"-512")) + header(b"a"), "size"),
         (header(b"a", size=b"\xff" * 12), "size"),
         (header(b"a", size=b"\x80" + b"\x7f" * 11), "the archive ends"),
-        (pax((b"a", b"b")) * 3000, "two pax headers in front of one entry"),
         (file("../oci-layout"), "a name has '..' in it"),
     ],
-    ids=range(7),
+    ids=range(6),
 )
 def test_archive_whose_headers_are_hostile(tmp_path: Path, transport: str, data: bytes, text: str) -> None:
     path = tmp_path / "x.tar"

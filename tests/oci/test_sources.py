@@ -101,7 +101,7 @@ def test_compression_is_told_by_the_first_bytes_and_not_by_the_type(
         (f"{LAYER}+gzip+encrypted", "layer 1 is encrypted"),
         (f"{LAYER}+encrypted", "layer 1 is encrypted"),
         ("application/vnd.in-toto+json", "layer 1 is 'application/vnd.in-toto+json', which is no layer"),
-        ("application/vnd.oci.image.layer.v1.squashfs", "which is no layer"),
+        ("application/vnd.oci.image.layer.v1.erofs", "which is no layer"),
         (f"{LAYER}+lz4", "which is no layer"),
         ("text/plain", "which is no layer"),
         ("", "layer 1 is '', which is no layer"),
