@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import stat
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,22 +52,25 @@ class AtomicFile:
         file: Open for writing and reading.
     """
 
-    def __init__(self, path: str) -> None:
-        """Make the file, with the permissions that a new file of that name would get.
+    def __init__(self, path: str, *, mode: int = 0o666, is_synced: bool = True) -> None:
+        """Make the file.
 
         Args:
             path: Where it will be; a file there is overwritten.
+            mode: Its permissions, of which the umask takes some, as of any new file's.
+            is_synced: Whether file and directory are synced; otherwise a power failure may leave a damaged file.
 
         Raises:
             OSError: The directory is missing or not writable.
         """
         self._path = path
         self._directory = os.path.dirname(path) or os.curdir
+        self._is_synced = is_synced
         self._temporary_path: str | None = None
         _remove_stale(path)
-        file = _unnamed_file(self._directory)
+        file = _unnamed_file(self._directory, mode)
         if file is None:
-            file, self._temporary_path = _locked_file(path)
+            file, self._temporary_path = _locked_file(path, mode)
         self.file: BinaryIO = file
 
     def commit(self) -> None:
@@ -76,7 +80,8 @@ class AtomicFile:
             OSError: One of that failed.
         """
         self.file.flush()
-        os.fsync(self.file.fileno())
+        if self._is_synced:
+            os.fsync(self.file.fileno())
         if self._temporary_path is None:
             self._link()
         if os.name == "nt":  # it renames no open files; elsewhere the lock is to last until then
@@ -85,7 +90,8 @@ class AtomicFile:
             os.replace(self._temporary_path, self._path)
             self._temporary_path = None
         self.file.close()
-        _sync_directory(self._directory)
+        if self._is_synced:
+            _sync_directory(self._directory)
 
     def discard(self) -> None:
         """Close and remove the file. Harmless when called twice."""
@@ -163,12 +169,12 @@ class AtomicDirectory:
             self._descriptor = None
 
 
-def _unnamed_file(directory: str) -> BinaryIO | None:
+def _unnamed_file(directory: str, mode: int) -> BinaryIO | None:
     """Make a file without a name; None where the system or the file system cannot, or cannot give it one later."""
     if not hasattr(os, "O_TMPFILE"):
         return None
     try:
-        descriptor = os.open(directory, os.O_TMPFILE | os.O_RDWR, 0o666)
+        descriptor = os.open(directory, os.O_TMPFILE | os.O_RDWR, mode)
     except OSError:
         return None
     try:
@@ -181,11 +187,11 @@ def _unnamed_file(directory: str) -> BinaryIO | None:
     return None
 
 
-def _locked_file(path: str) -> tuple[BinaryIO, str]:
+def _locked_file(path: str, mode: int) -> tuple[BinaryIO, str]:
     while True:
         temporary_path = _temporary_path(path)
         # Not tempfile.mkstemp: its files are readable by their owner only, and would stay so under the final name.
-        file = open(temporary_path, "x+b")  # noqa: SIM115 - closed by commit or discard
+        file = open(temporary_path, "x+b", opener=partial(os.open, mode=mode))  # noqa: SIM115 - closed by commit or discard
         if _lock(file.fileno()) and _is_at(file.fileno(), temporary_path):
             return file, temporary_path
         file.close()  # another process took it for a stale one before it was locked

@@ -112,8 +112,7 @@ def test_what_is_made_is_for_its_owner_only(mask: int, tmp_path: Path) -> None:
     finally:
         os.umask(before)
     try:
-        [partial] = [each for each in path.parent.iterdir() if each.name.endswith(".part")]
-        assert stat.S_IMODE(partial.stat().st_mode) == 0o600
+        assert stat.S_IMODE(os.fstat(part.file.fileno()).st_mode) == 0o600
     finally:
         part.drop()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -246,7 +246,7 @@ def test_a_layer_that_is_another(
     cache = tmp_path / "cache"
     refused(registry, tmp_path, match, blob_cache=cache)
     assert not (cache / "blobs" / digest.replace(":", "/")).exists()
-    assert not list(cache.rglob("*.part"))
+    assert not list(cache.rglob(".*"))
 
 
 def test_a_digest_that_the_registry_names_is_held_to(registry: FakeRegistry, tmp_path: Path) -> None:
@@ -601,7 +601,7 @@ def test_closing_ends_what_hangs(after: int | None, registry: FakeRegistry, tmp_
         begun = time.monotonic()
     assert time.monotonic() - begun < SECONDS / 2  # and not until the server goes on
     assert not download_threads()
-    assert not list(cache.rglob("*.part"))
+    assert not list(cache.rglob(".*"))
     until.set()
 
 

@@ -71,6 +71,16 @@ def test_the_permissions_are_those_of_a_new_file(code: str, tmp_path: Path) -> N
     assert stat.S_IMODE((tmp_path / "image").stat().st_mode) == 0o640
 
 
+def test_a_file_for_its_owner_that_is_not_synced(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", None)
+    file = AtomicFile(os.fspath(tmp_path / "blob"), mode=0o600, is_synced=False)
+    file.file.write(b"content")
+    assert stat.S_IMODE(os.fstat(file.file.fileno()).st_mode) == 0o600
+    file.commit()
+    assert stat.S_IMODE((tmp_path / "blob").stat().st_mode) == 0o600
+    assert (tmp_path / "blob").read_bytes() == b"content"
+
+
 @pytest.mark.skipif(not hasattr(os, "O_DIRECTORY"), reason="directories cannot be synced here")
 @pytest.mark.parametrize("before", [False, True])
 def test_the_order_is_sync_rename_sync(

@@ -12,13 +12,13 @@ import contextlib
 import errno
 import hashlib
 import os
-import secrets
 import shutil
 import stat
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
+from pysquash.atomic import AtomicFile
 from pysquash.sources.oci.digests import Digest
 from pysquash.sources.oci.layout import blob_path
 
@@ -35,22 +35,20 @@ class PartialBlob:
     """
 
     def __init__(self, target: Path) -> None:
-        """Make the file, beside the place that it is for, in a directory that exists."""
-        self._path = target.with_name(f".{target.name[:12]}-{secrets.token_hex(8)}.part")
-        self._target = target
-        self.file: BinaryIO = open(self._path, "x+b", opener=_open_private)  # noqa: SIM115 - closed by keep or drop
+        """Make the file, for a place in a directory that exists."""
+        # Not synced: a blob is verified whenever it is read.
+        self._atomic = AtomicFile(os.fspath(target), mode=_FILE_MODE, is_synced=False)
+        self.file = self._atomic.file
 
     def keep(self) -> None:
         """Close the file and give it its name, if that can be. Only for bytes that were verified."""
-        self.file.close()
         with contextlib.suppress(OSError):  # as on Windows, where another process may be reading the same blob
-            os.replace(self._path, self._target)
-        self._path.unlink(missing_ok=True)
+            self._atomic.commit()
+        self._atomic.discard()
 
     def drop(self) -> None:
         """Close the file and remove it."""
-        self.file.close()
-        self._path.unlink(missing_ok=True)
+        self._atomic.discard()
 
 
 class BlobCache:
@@ -98,10 +96,6 @@ class BlobCache:
 
     def _place(self, digest: Digest) -> Path:
         return self._folder.joinpath(*blob_path(digest).split("/"))
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, _FILE_MODE)
 
 
 def _open_regular(path: Path) -> BufferedReader | None:
