@@ -13,7 +13,6 @@ import contextlib
 import errno
 import os
 import re
-import shutil
 import stat
 from functools import partial
 from pathlib import Path
@@ -160,7 +159,7 @@ class AtomicDirectory:
 
     def discard(self) -> None:
         """Remove it, with all that is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        _remove_tree(os.fspath(self.path))
         self._close()
 
     def _close(self) -> None:
@@ -268,8 +267,14 @@ def _remove_unlocked(path: str, *, is_directory: bool) -> None:
         if not _is_at(descriptor, path):
             return
         if is_directory:
-            shutil.rmtree(path, ignore_errors=True)
+            _remove_tree(path)
         else:
             os.unlink(path)
     finally:
         os.close(descriptor)
+
+
+def _remove_tree(path: str) -> None:
+    import shutil  # noqa: PLC0415 - it imports bz2 and lzma, which few builds need
+
+    shutil.rmtree(path, ignore_errors=True)
