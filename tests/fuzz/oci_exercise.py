@@ -41,6 +41,7 @@ from pysquash.options import Limits, WriterOptions
 from pysquash.sources.oci import image, registry_requests, registry_watchdog
 from pysquash.sources.oci.credentials import find_credentials
 from pysquash.sources.oci.digests import parse_digest
+from pysquash.sources.oci.files import Files
 from pysquash.sources.oci.image import ContainerImage, open_image
 from pysquash.sources.oci.platforms import Platform
 from pysquash.sources.oci.registry_access import RegistryAccess
@@ -134,6 +135,9 @@ class _MemoryFiles:
             raise SourceError("file not found", source=repr(name)[:100])
         yield self._files[name]
 
+    def why_missing(self, name: str) -> str:
+        return f"there is no file {name!r:.100}"
+
     def close(self) -> None:
         pass
 
@@ -154,7 +158,8 @@ def _docker_archive(parts: list[bytes]) -> None:
 
 def _archive(transport: str, files: dict[str, bytes], references: Iterable[str]) -> None:
     """Read all images of an archive, without an archive."""
-    with mock.patch.object(image, "ArchiveFiles", return_value=_MemoryFiles(files)):
+    in_memory: Files = _MemoryFiles(files)
+    with mock.patch.object(image, "ArchiveFiles", return_value=in_memory):
         for reference in references:
             for platform in (None, "linux/arm/v7"):
                 source = f"{transport}:nowhere:{reference}" if reference else f"{transport}:nowhere"

@@ -9,6 +9,8 @@ import io
 import json
 import os
 import tarfile
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -482,6 +484,28 @@ def test_pipe_or_directory_as_a_file_of_a_layout(tmp_path: Path, kind: str, whic
     else:
         (folder / name).mkdir()
     assert f"{name} is no regular file" in refusal(f"oci:{folder}", tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have no names here")
+@pytest.mark.parametrize("transport", ["oci-archive", "docker-archive"])
+def test_archive_in_a_named_pipe(tmp_path: Path, transport: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    source = f"{transport}:{tmp_path / 'pipe'}"
+    output, options = tmp_path / "image.squashfs", pysquash.WriterOptions(timeout=0.2)
+    with pytest.raises(pysquash.SourceError, match=r"pipe: no data for 0\.2 seconds"):
+        pysquash.build([source], output, options=options)
+    os.close(os.open(tmp_path / "pipe", os.O_WRONLY))  # lets the thread go that waits for a writer
+    until = time.monotonic() + 10
+    while any(each.name == "pysquash-ahead" for each in threading.enumerate()) and time.monotonic() < until:
+        time.sleep(0.01)
+    form = layout if transport == "oci-archive" else old_archive
+    data = to_tar(form(Image([tar(file("a", b"1"))])), tmp_path / "saved.tar").read_bytes()
+    for timeout in (None, 10):
+        writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(data,), daemon=True)
+        writer.start()
+        pysquash.build([source], output, options=pysquash.WriterOptions(timeout=timeout))
+        writer.join(10)
+        assert output.stat().st_size
 
 
 def test_file_in_the_place_of_the_blobs(tmp_path: Path) -> None:

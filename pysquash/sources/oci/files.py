@@ -120,13 +120,19 @@ class ArchiveFiles:
         self._name = name
         self._options = options
         self._warn = warn
-        self._file = _opened(path)
+        # Opening a named pipe waits for its writer, which the stream does no longer than it may.
+        is_pipe = path != STANDARD_INPUT and stat.S_ISFIFO(os.stat(path).st_mode)
+        self._file: BinaryIO = io.BytesIO() if is_pipe else _opened(path)
         try:
             stream = LayerStream(
-                self._file, name=name, limits=options.limits, timeout=options.timeout, garbage=self._notice_garbage
+                path if is_pipe else self._file,
+                name=name,
+                limits=options.limits,
+                timeout=options.timeout,
+                garbage=self._notice_garbage,
             )
             with contextlib.closing(stream):
-                if stream.is_compressed or not self._file.seekable():
+                if stream.is_compressed or is_pipe or not self._file.seekable():
                     packed_file, self._file = self._file, _unpacked(stream, folder)
                     packed_file.close()
             self._file.seek(0)
