@@ -293,6 +293,8 @@ class _Streams:
 
 # --- zstd ------------------------------------------------------------------------------------------------------------
 
+_WINDOW_ERROR = "too much memory"  # ZSTD_error_frameParameter_windowTooLarge, which zstandard has as a text only
+
 
 def _unzstd(chunks: Iterator[bytes], limits: Limits, _garbage: Garbage) -> Iterator[bytes]:
     scanner = FrameScanner()
@@ -306,7 +308,13 @@ def _unzstd(chunks: Iterator[bytes], limits: Limits, _garbage: Garbage) -> Itera
         cast(Any, _Reader(scanned())), read_across_frames=True
     )
     while True:
-        plain = reader.read(_UNPACKED_SIZE)
+        try:
+            plain = reader.read(_UNPACKED_SIZE)
+        except zstandard.ZstdError as error:
+            if _WINDOW_ERROR not in str(error):
+                raise
+            limit = f"its window is larger than {limits.zstd_window_size} bytes (--limit zstd-window-size)"
+            raise _DamagedError(limit) from error
         if not plain:
             break
         yield plain

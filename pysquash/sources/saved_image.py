@@ -21,7 +21,8 @@ _LAYER_BY_DIGEST = re.compile(
 )
 _LAYER = re.compile(rb"[^/]+/layer\.tar|[^/]+\.(?:tgz|tar(?:\.[a-z0-9]+)?)")
 _BLOB_BY_DIGEST = re.compile(rb"[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128}")
-_OTHER = re.compile(rb"[^/]+\.json|[^/]+/(?:json|VERSION)|repositories|version")
+_OTHER = re.compile(rb"[^/]+\.json|[^/]+/(?:json|VERSION)")
+_MARKS = frozenset([b"manifest.json", b"repositories", b"version"])
 _TOP_DIRECTORY = re.compile(rb"[^/]+")
 
 
@@ -71,9 +72,9 @@ class SavedImageNames:
             self._has_layer = True
         elif _BLOB_BY_DIGEST.fullmatch(path):
             self._has_blob = True
-        elif _OTHER.fullmatch(path):
+        elif path in _MARKS:
             self._names.add(path)
-        else:
+        elif not _OTHER.fullmatch(path):
             self.is_possible = False
         return None
 

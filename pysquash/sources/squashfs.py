@@ -86,6 +86,7 @@ class SquashfsSource:
 
         Raises:
             SourceError: The image is damaged.
+            LimitError: Much more comes out of the image than is in it.
         """
         try:
             data = b"" if self._content is None else self._content.read(size)
@@ -94,6 +95,10 @@ class SquashfsSource:
         if len(data) < size:
             raise ValueError(f"{size - len(data)} bytes more than are left of this entry")
         self.consumed_size += size
+        limits = self._limits
+        if self.consumed_size > limits.ratio_free_size:
+            what, image_size = "the image's compression ratio", self._image.superblock.bytes_used
+            limits.check_ratio(what, self.consumed_size, image_size, source=self.name)
         return data
 
     def close(self) -> None:

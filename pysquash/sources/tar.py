@@ -334,7 +334,8 @@ class TarSource(TarFraming):
                     self._global_size += len(key) + len(value)
         where = f"{self.name}: at byte {self._entry_start}"
         if self._global_size > limit:
-            raise LimitError("size of global pax records", self._global_size, limit, where=where)
+            what = "size of global pax records"
+            raise LimitError(what, self._global_size, limit, where=where, name="extended_header_size")
         if records.attributes:
             self._xattrs.set_global(self._global.attributes, where=where)
 

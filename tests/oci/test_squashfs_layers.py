@@ -160,6 +160,21 @@ def test_blobs_that_are_not_what_they_should_be(transport: str, tmp_path: Path) 
     assert "checksum is wrong" in refused(replace(packed(BASE), media_type=None))
 
 
+def test_an_image_that_is_a_bomb(tmp_path: Path) -> None:
+    output = io.BytesIO()
+    with pysquash.SquashfsWriter(output, WriterOptions(find_holes=False, find_duplicates=False)) as writer:
+        writer.add_file("zeros", bytes(8 << 20))
+    bomb = output.getvalue()
+    (tmp_path / "bomb.sqfs").write_bytes(bomb)
+    layer = f"oci:{to_directory(layout(image(packed(bomb))), tmp_path / 'layout')}"
+    limits = pysquash.Limits(ratio=100, ratio_free_size=1 << 20)
+    for source in (f"sqfs:{tmp_path}/bomb.sqfs", layer):
+        assert "the image's compression ratio is" in refusal(source, tmp_path, platform=None, limits=limits)
+    assert set(build(f"sqfs:{tmp_path}/bomb.sqfs", tmp_path).names) == {"zeros"}
+    (tmp_path / "i").mkdir()
+    assert set(build(layer, tmp_path / "i", platform="linux/amd64").names) == {"zeros"}
+
+
 def test_parts_and_layers_of_such_images(tmp_path: Path) -> None:
     source = f"oci:{to_directory(layout(image(packed(BASE), packed(UPPER))), tmp_path / 'layout')}"
     pysquash.build([pysquash.Part(source, [("etc", "/")])], tmp_path / "part", platform="linux/amd64")
