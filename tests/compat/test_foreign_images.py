@@ -214,6 +214,14 @@ def test_options_of_mksquashfs(source: Path, wanted: Tree, tmp_path: Path, optio
     need_tool("mksquashfs", "squashfs-tools")
     image, given = tmp_path / "image", options.split()
     made(["mksquashfs", source, image, *given, *([] if "-b" in given else ["-b", "16K"])])
+    if "-always-use-fragments" in given:
+        # Of a hundred such images of 4.5.1 on a loaded machine, one has blocks in each other: unsquashfs is the judge.
+        for _ in range(5):
+            if run(["unsquashfs", "-quiet", "-no-progress", "-dest", tmp_path / "out", image]).returncode == 0:
+                break
+            shutil.rmtree(tmp_path / "out", ignore_errors=True)
+            image.unlink()
+            made(["mksquashfs", source, image, *given, "-b", "16K"])
     changes: dict[str, Any] = {}
     if "-no-xattrs" in given:
         changes["xattrs"] = ()
