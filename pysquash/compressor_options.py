@@ -87,7 +87,7 @@ def _dictionary_size(name: str, value: object, block_size: int) -> int:
     if isinstance(value, str) and (part := re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?)%", value, re.ASCII)):
         number = int(block_size * float(part[1]) / 100)
     if number is None or not _DICTIONARY_MIN <= number <= block_size or number & -number not in (number, number // 3):
-        allowed = f"{_DICTIONARY_MIN} to block_size ({block_size}), 2^n or 2^n + 2^(n+1) bytes, or such a part: 75%"
+        allowed = f"{_DICTIONARY_MIN} to the block size ({block_size}), 2^n or 2^n + 2^(n+1) bytes, or such a part: 75%"
         raise OptionError(f"{name} must be {allowed}; not {value!r}")
     return number
 

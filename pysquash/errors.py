@@ -117,6 +117,11 @@ class LimitError(InputError, ValueError):
         self.value = value
         self.limit = limit
         self.name = name
+        self._where = where
+
+    def without_option(self) -> LimitError:
+        """Return this error for a program that has no option --limit."""
+        return LimitError(self.field, self.value, self.limit, where=self._where)
 
 
 class ExecutorError(SquashfsError, RuntimeError):

@@ -136,7 +136,8 @@ class Overrides:
         if self.id_offset:
             node.uid, node.gid = node.uid + self.id_offset, node.gid + self.id_offset
             if max(node.uid, node.gid) > _HIGHEST["uid"]:
-                raise OptionError(f"id_offset {self.id_offset} makes an owner larger than {_HIGHEST['uid']}")
+                owner = max(node.uid, node.gid) - self.id_offset
+                raise OptionError(f"owner {owner} plus the offset {self.id_offset} is more than {_HIGHEST['uid']}")
         if node.children is not None:
             node.mode = _mode(self.directory_mode, node.mode)
         elif node.kind is not Kind.SYMLINK:

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 
+from pysquash.errors import LimitError
 from pysquash.report import Progress
 from pysquash.squashfs_tools.command_line import Invocation, parse_arguments
 from pysquash.squashfs_tools.help_pages import help_text, usage
@@ -39,14 +40,17 @@ def run_tool(tool: Tool) -> int:
     def warn(line: str) -> None:
         print(f"{tool}: {line}", file=sys.stderr)
 
-    make_image(
-        call,
-        now=int(time.time()),
-        epoch=os.environ.get("SOURCE_DATE_EPOCH"),
-        say=say,
-        warn=warn,
-        progress=_progress(call),
-    )
+    try:
+        make_image(
+            call,
+            now=int(time.time()),
+            epoch=os.environ.get("SOURCE_DATE_EPOCH"),
+            say=say,
+            warn=warn,
+            progress=_progress(call),
+        )
+    except LimitError as error:
+        raise error.without_option() from None
     return 0
 
 

@@ -106,9 +106,7 @@ def writer_options(call: Invocation, *, is_tar: bool, image_time: int) -> Writer
     if call.has("-no-compression"):
         uncompressed = {"inodes", "data", "fragments", "xattrs"}
     block_size = given.get("-b", 128 << 10)
-    compressor_options = {
-        option.writer_name: writer_value(option, text, block_size) for option, text in call.compressor_options
-    }
+    compressor_options = _compressor_options(call, block_size)
     if call.compressor == "zstd":
         compressor_options.setdefault("level", _ZSTD_LEVEL)
     chosen: dict[str, Any] = {}
@@ -138,6 +136,23 @@ def writer_options(call: Invocation, *, is_tar: bool, image_time: int) -> Writer
         limits=_LIMITS,
         **chosen,
     )
+
+
+def _compressor_options(call: Invocation, block_size: int) -> dict[str, object]:
+    """Read the -X options; name the one that is wrong."""
+    values = {}
+    for option, text in call.compressor_options:
+        try:
+            value = writer_value(option, text, block_size)
+            WriterOptions(
+                compressor=call.compressor,  # type: ignore[arg-type] # the parser knows these names only
+                compressor_options={option.writer_name: value},
+                block_size=block_size,
+            )
+        except OptionError as error:
+            raise OptionError(f"{option.name}: {error}") from None
+        values[option.writer_name] = value
+    return values
 
 
 def _workers(wanted: int | None) -> int | None:

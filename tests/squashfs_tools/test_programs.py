@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -79,6 +80,7 @@ def test_owners_are_moved(folder: Path) -> None:
     }
     done = run(folder, "tree", "other", "-force-uid", "4294967295", "-uid-gid-offset", "1")
     assert done.returncode == 1
+    assert b"id_offset" not in done.stderr
     assert not (folder / "other").exists()
 
 
@@ -216,6 +218,23 @@ def test_excludes_of_a_tar_must_be_patterns(folder: Path, options: list[str]) ->
         assert set(reader_tree(folder / "image")) == {b"", b"other"}
     assert run(folder, "-ef", "list", "-force", "image", tool="sqfstar", stdin=archive).returncode == 0
     assert set(reader_tree(folder / "image")) == {b"", b"other"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "archive", "has"),
+    [
+        (["-comp", "zstd", "-Xcompression-level", "99"], tar(("a", {})), b"-Xcompression-level"),
+        (["-Xwindow-size", "99"], tar(("a", {})), b"-Xwindow-size"),
+        (["-comp", "xz", "-Xdict-size", "2M"], tar(("a", {})), b"-Xdict-size"),
+        ([], tar(("a/" * 3000, {})), b"the limit is"),
+        ([], tar(("one", {})) + tar(("two", {})), b"-ignore-zeros"),
+    ],
+)
+def test_messages_name_options_of_this_program(folder: Path, arguments: list[str], archive: bytes, has: bytes) -> None:
+    """Not those of `pysquash build`, and no parameter of a Python function."""
+    text = run(folder, "-", "image", "-tar", *arguments, stdin=archive).stderr
+    assert has in text
+    assert not re.search(rb"--|[a-z]_[a-z]", text)
 
 
 def test_concatenated_tars(folder: Path) -> None:

@@ -90,7 +90,7 @@ def test_what_no_inode_holds_is_refused(values: dict[str, Any]) -> None:
 
 
 def test_an_offset_past_the_end_is_refused(layer: Path) -> None:
-    with pytest.raises(OptionError, match="id_offset"):
+    with pytest.raises(OptionError, match="plus the offset"):
         built(layer, uid=0xFFFF_FFFF, id_offset=1)
     assert not layer.with_name("image").exists()
 
