@@ -255,7 +255,7 @@ class _Runs:
 
     def __init__(self, here: ImagePath, name: str) -> None:
         self.name = name
-        self._data, self._inode = here.image.data, here.inode
+        self._data, self._inode = here.filesystem.data, here.inode
         self._extents = self._data.extents(self._inode)
         self._block: bytes | None = None
         self._taken = 0

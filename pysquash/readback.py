@@ -88,7 +88,7 @@ def _attribute_differences(node: Node, here: ImagePath) -> Iterator[str]:
 
 def _content_difference(content: Content | None, here: ImagePath) -> str:
     """Compare a file's content with what it was on its way in: what differs, or an empty text."""
-    inode, data = here.inode, here.image.data
+    inode, data = here.inode, here.filesystem.data
     if content is None:
         return "is not known, and has content"
     if inode.size != content.size:

@@ -12,14 +12,12 @@ from __future__ import annotations
 import io
 import itertools
 import tarfile
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from pysquash.errors import UnsupportedImageError, printable
 from pysquash.reader.entries import StoredContent, image_entries
+from pysquash.reader.path import ImagePath
 from pysquash.tree.entry import Entry, Kind, Segment
-
-if TYPE_CHECKING:  # image makes use of this module, and this one of its paths
-    from pysquash.reader.image import ImagePath
 
 __all__ = ["to_tar"]
 

@@ -8,12 +8,9 @@ file with holes is sparse.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from pysquash.reader.path import ImagePath
 from pysquash.tree.entry import Entry, Kind, Segment
-
-if TYPE_CHECKING:  # image makes use of this module, and this one of its paths
-    from pysquash.reader.image import ImagePath
 
 __all__ = ["StoredContent", "image_entries"]
 
@@ -61,7 +58,7 @@ def _segments(here: ImagePath) -> tuple[Segment, ...] | None:
     """Find the stored runs of a large file that has holes; in a smaller one, holes are not worth the look."""
     if here.inode.size < _SPARSE_SIZE:
         return None
-    return here.image.data.stored_runs(here.inode, _RUN_LIMIT)
+    return here.filesystem.data.stored_runs(here.inode, _RUN_LIMIT)
 
 
 class StoredContent:
@@ -78,7 +75,7 @@ class StoredContent:
         Raises:
             ImageError: The image is damaged.
         """
-        inode, data = here.inode, here.image.data
+        inode, data = here.inode, here.filesystem.data
         self.size = inode.size
         self.segments = _segments(here)
         if self.segments is None:

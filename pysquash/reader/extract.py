@@ -14,17 +14,15 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from pysquash.errors import CorruptImageError, ImageError, PathNotFoundError, printable
 from pysquash.format.rules import Rule
 from pysquash.reader.destination import Destination, open_destination
+from pysquash.reader.path import ImagePath, Segment
 from pysquash.reader.restore import Attributes, NewFile, Shortfalls, named, restore
 from pysquash.threads import Workers
 from pysquash.tree.entry import Kind
-
-if TYPE_CHECKING:  # an image makes use of this module, and this one of its paths
-    from pysquash.reader.path import ImagePath, Segment
 
 __all__ = ["extract"]
 
@@ -90,14 +88,14 @@ def _refuse_twice(here: ImagePath) -> None:
         CorruptImageError: It has the name twice.
     """
     name = here.path.rpartition(b"/")[2]
-    if sum(each == name for each, *_ in here.image.names(here.parent.inode)) > 1:
+    if sum(each == name for each, *_ in here.filesystem.names(here.parent.inode)) > 1:
         text = f"{printable(here.path)}: the name is there twice"
         raise CorruptImageError(text, section="directory table", rule=Rule.NAME_UNIQUE)
 
 
 def _write(here: ImagePath, target: Destination, files: _Files) -> None:
     inode, path = here.inode, here.path
-    attributes = Attributes.of(here)
+    attributes = _attributes(here)
     if inode.kind is Kind.DIRECTORY:
         target.directory(path, attributes)
     elif inode.kind is Kind.FILE:
@@ -210,7 +208,7 @@ class _Files:
 
 
 def _write_content(here: ImagePath, descriptor: int) -> None:
-    inode, data = here.inode, here.image.data
+    inode, data = here.inode, here.filesystem.data
     end = 0
     for extent in data.extents(inode):
         if extent.is_hole:
@@ -223,3 +221,10 @@ def _write_content(here: ImagePath, descriptor: int) -> None:
             block = block[os.write(descriptor, block) :]
     if end < inode.size:  # the file ends in a hole
         os.ftruncate(descriptor, inode.size)
+
+
+def _attributes(here: ImagePath) -> Attributes:
+    """Return what the image has as attributes of a path."""
+    inode, filesystem = here.inode, here.filesystem
+    owner, group = filesystem.id(inode.uid_index), filesystem.id(inode.gid_index)
+    return Attributes(inode.mode & 0o7777, owner, group, inode.mtime, filesystem.xattrs(inode))

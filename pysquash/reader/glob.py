@@ -10,13 +10,11 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Generic, Protocol, Self, TypeVar
 
 from pysquash.errors import CorruptImageError, ImageError, printable
 from pysquash.format.rules import Rule
-
-if TYPE_CHECKING:
-    from pysquash.reader.path import ImagePath
+from pysquash.reader.inodes import Inode
 
 __all__ = ["matching"]
 
@@ -27,12 +25,34 @@ _REPEATED_RATIO = 64
 """Bytes of listings that one search may list again, through symlinks: so many, and so many times what is stored."""
 
 
-def matching(root: ImagePath, pattern: str, *, is_recursive: bool = False) -> Iterator[ImagePath]:
+class Searchable(Protocol):
+    """What a search needs of a path."""
+
+    path: bytes
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def inode(self) -> Inode: ...
+    def exists(self, *, follow_symlinks: bool = ...) -> bool: ...
+    def is_dir(self, *, follow_symlinks: bool = ...) -> bool: ...
+    def is_symlink(self) -> bool: ...
+    def resolve(self) -> Self: ...
+    def iterdir(self) -> Iterator[Self]: ...
+    def walk_directories(self) -> Iterator[Self]: ...
+    def __truediv__(self, name: str, /) -> Self: ...
+
+
+Found = TypeVar("Found", bound=Searchable)
+
+
+def matching(root: Found, pattern: str, *, stored_size: int, is_recursive: bool = False) -> Iterator[Found]:
     """Yield what matches a pattern.
 
     Args:
         root: Where the pattern begins.
         pattern: Components with `*`, `?` and `[...]`; `**` as a whole component.
+        stored_size: Bytes of the directory table in the image.
         is_recursive: Whether the pattern begins at any depth, as behind `**`.
 
     Raises:
@@ -45,22 +65,22 @@ def matching(root: ImagePath, pattern: str, *, is_recursive: bool = False) -> It
     # Without these, nothing is found twice; and all that is found would have to be kept in memory.
     may_repeat = parts.count("**") > 1 or ".." in parts
     seen: set[bytes] = set()
-    for found in _Search(root).matching(root, parts):
+    for found in _Search[Found](stored_size).matching(root, parts):
         if found.path not in seen and (not pattern.endswith("/") or found.is_dir()):
             if may_repeat:
                 seen.add(found.path)
             yield found
 
 
-class _Search:
+class _Search(Generic[Found]):
     """One search, which lists no more names than there can be: see `_list`."""
 
-    def __init__(self, root: ImagePath) -> None:
-        self._limit = _REPEATED_SIZE + _REPEATED_RATIO * root.image.listings.stored_size
+    def __init__(self, stored_size: int) -> None:
+        self._limit = _REPEATED_SIZE + _REPEATED_RATIO * stored_size
         self._room = self._limit
         self._places: dict[tuple[int, int], bytes] = {}
 
-    def matching(self, here: ImagePath, parts: list[str], *, is_linked: bool = False) -> Iterator[ImagePath]:
+    def matching(self, here: Found, parts: list[str], *, is_linked: bool = False) -> Iterator[Found]:
         """Yield what matches.
 
         Args:
@@ -76,7 +96,7 @@ class _Search:
         if part == "**":
             while rest[:1] == ["**"]:  # which adds nothing but the same paths again
                 rest = rest[1:]
-            for below in _directories(here):
+            for below in here.walk_directories():
                 yield from self.matching(below, rest, is_linked=is_linked)
         elif not _WILD.search(part):
             below = here / part
@@ -88,7 +108,7 @@ class _Search:
                 if is_match(below.name):
                     yield from self.matching(below, rest, is_linked=is_linked)
 
-    def _list(self, here: ImagePath, left: int, *, is_linked: bool) -> Iterator[ImagePath]:
+    def _list(self, here: Found, left: int, *, is_linked: bool) -> Iterator[Found]:
         """List a directory, or what a symlink leads to.
 
         Args:
@@ -112,12 +132,3 @@ class _Search:
             if self._room < 0:
                 raise ImageError(f"{here}: found with more than {self._limit} bytes of names that were found before")
         return here.iterdir()
-
-
-def _directories(here: ImagePath) -> Iterator[ImagePath]:
-    """Yield a directory, or a symlink to one, and the directories below."""
-    if here.is_dir():
-        inode = (here.resolve() if here.is_symlink() else here).inode
-        for below in type(here)(here.image, here.path, inode.ref, inode).walk():
-            if below.is_dir(follow_symlinks=False):
-                yield below

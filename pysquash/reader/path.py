@@ -12,7 +12,7 @@ import io
 import os
 import stat
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, overload
+from typing import IO, Any, BinaryIO, Literal, overload
 
 from pysquash.errors import (
     CorruptImageError,
@@ -25,12 +25,11 @@ from pysquash.errors import (
 from pysquash.format.rules import Rule
 from pysquash.format.words import device_number
 from pysquash.reader.file import ContentFile
+from pysquash.reader.filesystem import Filesystem
 from pysquash.reader.glob import matching
 from pysquash.reader.inodes import Inode
+from pysquash.reader.status import Stat
 from pysquash.tree.entry import Kind
-
-if TYPE_CHECKING:  # an image makes its paths, and these ask it for all they know
-    from pysquash.reader.image import SquashfsImage
 
 __all__ = ["ImagePath", "Stat"]
 
@@ -67,49 +66,6 @@ _FILE_TYPES = {
 }
 
 
-class Stat(NamedTuple):
-    """What `os.stat_result` has, of an inode in an image.
-
-    `st_mode` has the file's type. `st_rdev` is packed as Linux packs it. An inode has one time, so that all three are.
-    """
-
-    st_mode: int
-    st_ino: int
-    st_nlink: int
-    st_uid: int
-    st_gid: int
-    st_size: int
-    st_mtime: int
-    st_rdev: int
-    st_blocks: int
-    st_blksize: int
-
-    @property
-    def st_atime(self) -> int:
-        """The time of modification."""
-        return self.st_mtime
-
-    @property
-    def st_ctime(self) -> int:
-        """The time of modification."""
-        return self.st_mtime
-
-    @property
-    def st_mtime_ns(self) -> int:
-        """The time of modification in nanoseconds."""
-        return self.st_mtime * 1_000_000_000
-
-    @property
-    def st_atime_ns(self) -> int:
-        """The time of modification in nanoseconds."""
-        return self.st_mtime_ns
-
-    @property
-    def st_ctime_ns(self) -> int:
-        """The time of modification in nanoseconds."""
-        return self.st_mtime_ns
-
-
 class ImagePath:
     """A path in an image, which may or may not exist; made by `SquashfsImage` and by `/`.
 
@@ -120,11 +76,11 @@ class ImagePath:
         path: From the image's root, b"" for the root itself.
     """
 
-    __slots__ = ("_image", "_inode", "_ref", "path")
+    __slots__ = ("_filesystem", "_inode", "_ref", "path")
 
-    def __init__(self, image: SquashfsImage, path: bytes, ref: int | None, inode: Inode | None = None) -> None:
+    def __init__(self, filesystem: Filesystem, path: bytes, ref: int | None, inode: Inode | None = None) -> None:
         """Take what the path leads to: the reference of its inode, or None for nothing."""
-        self._image = image
+        self._filesystem = filesystem
         self._ref = ref
         self._inode = inode
         self.path = path
@@ -139,17 +95,23 @@ class ImagePath:
     @property
     def parent(self) -> ImagePath:
         """The path without its last component; the root is its own parent."""
-        return self._image.root / self.path.rpartition(b"/")[0]
+        return ImagePath.root_of(self._filesystem) / self.path.rpartition(b"/")[0]
+
+    @classmethod
+    def root_of(cls, filesystem: Filesystem) -> ImagePath:
+        """Return the root directory of a file system."""
+        inode = filesystem.root_inode
+        return cls(filesystem, b"", inode.ref, inode)
 
     @property
-    def image(self) -> SquashfsImage:
-        """The image that the path is in."""
-        return self._image
+    def filesystem(self) -> Filesystem:
+        """The file system that the path is in."""
+        return self._filesystem
 
     def __truediv__(self, name: Segment) -> ImagePath:
         """Go down by one or more names, through symlinks to directories; a leading "/" begins at the image's root."""
         raw = _raw(name)
-        here = self._image.root if raw.startswith(b"/") else self
+        here = ImagePath.root_of(self._filesystem) if raw.startswith(b"/") else self
         for part in raw.split(b"/"):
             if part in (b"", b"."):
                 continue
@@ -158,7 +120,7 @@ class ImagePath:
                 here = folder.parent
                 continue
             ref = None if folder is None else folder.find(part)
-            here = ImagePath(self._image, _joined(here.path, part), ref)
+            here = ImagePath(self._filesystem, _joined(here.path, part), ref)
         return here
 
     def joinpath(self, *names: Segment) -> ImagePath:
@@ -171,10 +133,10 @@ class ImagePath:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ImagePath):
             return NotImplemented
-        return self._image is other._image and self.path == other.path
+        return self._filesystem is other._filesystem and self.path == other.path
 
     def __hash__(self) -> int:
-        return hash((id(self._image), self.path))
+        return hash((id(self._filesystem), self.path))
 
     def __repr__(self) -> str:
         return f"ImagePath({printable(self.path)!r})"
@@ -194,7 +156,7 @@ class ImagePath:
         if self._inode is None:
             if self._ref is None:
                 raise PathNotFoundError(f"{printable(self.path)}: there is no such path in the image")
-            self._inode = self._image.read_inode(self._ref)
+            self._inode = self._filesystem.read_inode(self._ref)
         return self._inode
 
     def exists(self, *, follow_symlinks: bool = True) -> bool:
@@ -230,20 +192,20 @@ class ImagePath:
             follow_symlinks: Whether to tell of what a symlink leads to. Not by default, other than in `pathlib`,
                 because what lists an image wants what is in the image.
         """
-        inode, image = (self.resolve() if follow_symlinks else self).inode, self._image
+        inode, filesystem = (self.resolve() if follow_symlinks else self).inode, self._filesystem
         kind = inode.kind
         size = inode.listing_size + 3 if kind is Kind.DIRECTORY else inode.size
         return Stat(
             inode.mode & 0o7777 | _FILE_TYPES[kind],
             inode.number,
             inode.nlink,
-            image.id(inode.uid_index),
-            image.id(inode.gid_index),
+            filesystem.id(inode.uid_index),
+            filesystem.id(inode.gid_index),
             size,
             inode.mtime,
             device_number(*inode.device) if inode.device is not None else 0,
             -(-max(0, size - inode.sparse) // _SECTOR_SIZE) if kind is Kind.FILE else 0,
-            image.superblock.block_size,
+            filesystem.superblock.block_size,
         )
 
     def lstat(self) -> Stat:
@@ -253,7 +215,7 @@ class ImagePath:
     @property
     def xattrs(self) -> dict[bytes, bytes]:
         """The extended attributes by full name, a symlink's own."""
-        return self._image.xattrs(self.inode)
+        return self._filesystem.xattrs(self.inode)
 
     # --- where it leads ----------------------------------------------------------------------------------------------
 
@@ -266,7 +228,7 @@ class ImagePath:
         if b"/" not in self.path and self._ref is not None and self.inode.kind is not Kind.SYMLINK:
             return self
         left = self.path.split(b"/")[::-1]
-        stack = [self._image.root]
+        stack = [ImagePath.root_of(self._filesystem)]
         steps = component_count = 0
         while left:
             part = left.pop()
@@ -277,7 +239,7 @@ class ImagePath:
                 continue
             folder = stack[-1]
             ref = folder.find(part)
-            here = ImagePath(self._image, _joined(folder.path, part), ref)
+            here = ImagePath(self._filesystem, _joined(folder.path, part), ref)
             if ref is None:
                 raise PathNotFoundError(f"{printable(self.path)}: leads to {here}, which does not exist")
             if here.inode.kind is Kind.SYMLINK:
@@ -307,7 +269,7 @@ class ImagePath:
         """Look one name up: the reference of its inode; None where there is none, or this is no directory."""
         if self._ref is None or self.inode.kind is not Kind.DIRECTORY:
             return None
-        found = self._image.find(self.inode, name)
+        found = self._filesystem.find(self.inode, name)
         return None if found is None else found.ref
 
     def iterdir(self) -> Iterator[ImagePath]:
@@ -320,10 +282,10 @@ class ImagePath:
         folder = self.resolve() if self.is_symlink() else self
         if folder.inode.kind is not Kind.DIRECTORY:
             raise PathNotDirectoryError(f"{printable(self.path)} is no directory")
-        image = self._image
+        filesystem = self._filesystem
         prefix = self.path + b"/" if self.path else b""
-        for name, _, _, ref in image.names(folder.inode):
-            yield ImagePath(image, prefix + name, ref)
+        for name, _, _, ref in filesystem.names(folder.inode):
+            yield ImagePath(filesystem, prefix + name, ref)
 
     def walk(self) -> Iterator[ImagePath]:
         """Yield this path and all below it, each directory before what is in it; symlinks are not followed.
@@ -333,7 +295,7 @@ class ImagePath:
             CorruptImageError: A directory has two places, or there are more names than the image has room for, or
                 they are too deep.
         """
-        yield ImagePath(self._image, self.path, self._ref, self.inode)
+        yield ImagePath(self._filesystem, self.path, self._ref, self.inode)
         if self.inode.kind is not Kind.DIRECTORY:
             return
         # A directory has one name. One that has two may be inside itself, or double the tree at each of its levels.
@@ -357,13 +319,26 @@ class ImagePath:
             seen.add(inode.ref)
             waiting.append(here.iterdir())
 
+    def walk_directories(self) -> Iterator[ImagePath]:
+        """Yield this path, if it is a directory or a symlink to one, and all directories below; no other symlinks are
+        followed.
+
+        Raises:
+            CorruptImageError: As for `walk`.
+        """
+        if self.is_dir():
+            inode = (self.resolve() if self.is_symlink() else self).inode
+            for below in ImagePath(self._filesystem, self.path, inode.ref, inode).walk():
+                if below.is_dir(follow_symlinks=False):
+                    yield below
+
     def glob(self, pattern: str) -> Iterator[ImagePath]:
         """Yield the paths below this one that match, as in `pathlib`: `*`, `?`, `[...]`, and `**` for directories."""
-        return matching(self, pattern)
+        return matching(self, pattern, stored_size=self._filesystem.listings.stored_size)
 
     def rglob(self, pattern: str) -> Iterator[ImagePath]:
         """Yield the paths at any depth below this one that match."""
-        return matching(self, pattern, is_recursive=True)
+        return matching(self, pattern, stored_size=self._filesystem.listings.stored_size, is_recursive=True)
 
     # --- content -----------------------------------------------------------------------------------------------------
 
@@ -375,7 +350,7 @@ class ImagePath:
             PathIsDirectoryError: It is a directory.
             ImageError: It is no regular file.
         """
-        return self._image.blocks(self._file())
+        return self._filesystem.blocks(self._file())
 
     def read_bytes(self) -> bytes:
         """Give a file's content.
@@ -385,8 +360,8 @@ class ImagePath:
         """
         inode = self._file()
         if inode.size < _LARGE_SIZE:
-            return b"".join(self._image.blocks(inode))
-        data = self._image.data
+            return b"".join(self._filesystem.blocks(inode))
+        data = self._filesystem.data
         try:  # first the memory, then the bytes: a short image can hold a file of many terabytes, all holes
             content = bytearray(inode.size)
             for extent in data.extents(inode):
@@ -442,7 +417,7 @@ class ImagePath:
             raise ValueError(f"mode {mode!r} with buffering {buffering}: images are opened with 'r' or 'rb'")
         if is_binary and (encoding or errors or newline):
             raise ValueError("a binary file has no encoding, errors or newlines")
-        raw = ContentFile(self._image.data, self._file(), str(self))
+        raw = ContentFile(self._filesystem.data, self._file(), str(self))
         if buffering == 0:
             return raw  # type: ignore[return-value]
         buffered = io.BufferedReader(raw, buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE)

@@ -14,12 +14,9 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from pysquash.errors import printable
-
-if TYPE_CHECKING:
-    from pysquash.reader.path import ImagePath
 
 __all__ = ["Attributes", "NewFile", "Shortfalls", "link_or_not", "named", "refuse_no_id", "restore", "set_xattrs"]
 
@@ -47,13 +44,6 @@ class Attributes(NamedTuple):
     gid: int
     mtime: int
     xattrs: dict[bytes, bytes]
-
-    @classmethod
-    def of(cls, here: ImagePath) -> Attributes:
-        """Take them from an inode."""
-        inode, image = here.inode, here.image
-        owner, group = image.id(inode.uid_index), image.id(inode.gid_index)
-        return cls(inode.mode & 0o7777, owner, group, inode.mtime, image.xattrs(inode))
 
 
 class NewFile(NamedTuple):

@@ -114,7 +114,7 @@ def _look_at(path: ImagePath) -> None:
 def _follow(path: ImagePath) -> None:
     kinds = (path.exists(), path.is_dir(), path.is_file())
     assert kinds[0] or not any(kinds)
-    found = path.image / path.path
+    found = ImagePath.root_of(path.filesystem) / path.path
     # Of a name that is there twice, one is found.
     assert found.path == path.path
     if kinds[0]:
@@ -133,7 +133,7 @@ def _read_file(path: ImagePath) -> None:
         assert content == b"".join(path.blocks())
         assert len(content) == size
     else:
-        content = b"".join(itertools.islice(path.blocks(), 1 + CONTENT_SIZE // path.image.superblock.block_size))
+        content = b"".join(itertools.islice(path.blocks(), 1 + CONTENT_SIZE // path.filesystem.superblock.block_size))
     with path.open("rb") as file:
         assert file.read(len(content)) == content
         middle = len(content) // 2

@@ -70,7 +70,7 @@ def test_names_parents_and_joining(image: SquashfsImage) -> None:
         "etc/hostname",
         "ImagePath('etc/hostname')",
     )
-    assert path.image is image
+    assert path.filesystem is image
     assert (path.parent.path, path.parent.parent.path, path.parent.parent.parent.path) == (b"etc", b"", b"")
     assert (root.name, str(root)) == ("", "/")
     for same in (
