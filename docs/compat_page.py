@@ -41,15 +41,33 @@ that `tests/compat/test_mksquashfs_differential.py` runs through both programs, 
 all names with their attributes, extended attributes, content and links as unsquashfs reads them, the superblock with
 its flags, the compressor's options, where holes and fragments are, and how much content is stored.
 
-Known differences that no row has: where mksquashfs goes on after a source that it cannot read, this is an error;
--one-file-system leaves an empty directory where something is mounted, as 4.6 does and 4.5.1 does not; a tar's times
-before 1970 or after 2106 are moved to these; the flag that says that there are no extended attributes is set wherever
-there are none; what is appended to is read and written again, so that it takes as long as a new image; of a
-compressor's options only the ones given count then, not those of the image. Names in a tar that climb with `../`, and
-attributes in one that are no base64, are errors, where mksquashfs strips the one and warns of the other; the pattern
-`... ./a` is refused; hostile input is limited: to 16 TiB, 100 million entries, 2000 to 1 for a compressed tar that
-unpacks to more than 64 GiB, and else as in supported.md; several -p and -pf are read all -p first; a small -mem and
-`-throttle 50%` are accepted.
+## Known differences
+
+mksquashfs accepts the following; here it is an error:
+
+- a source that cannot be read, which mksquashfs leaves out;
+- an empty standard input with -tar (4.7 makes an empty image), and a tar without its end-of-archive
+  marker (4.7);
+- in a tar: names with `..` components (a leading `../` is stripped by mksquashfs), names longer than 255 bytes
+  (truncated), empty symlink targets and those longer than 4095 bytes, device numbers out of range, extended attributes
+  whose LIBARCHIVE value is not base64;
+- archives past the limits on size, number of entries, depth and compression ratio that all commands share;
+- the pattern `... ./a`, unknown character classes in shell patterns, and invalid regular expressions for extended
+  attributes before anything is read;
+- a pseudo file whose command fails;
+- appending to a block device, and an image written to a pipe;
+- `-stream`, `-fix`, `-zip`, `-dereference`, `-deref`, `-deref-path`, `-recover`, actions (with `-log`),
+  and of compressors: lz4's `-Xacceleration` and `-Xcompression-level` (4.7.6), and lzo1x_999 at another level than 8.
+
+mksquashfs refuses the following; here it is accepted: compressed tars, names with `.` components, a small `-mem`, an
+`-xattrs-add` of an attribute that a file has already (the value is replaced), and numbers out of range for options
+without effect.
+
+Other differences: the export table is off with -tar, as the help of all versions says (4.6 and later write it);
+-one-file-system leaves an empty directory where something is mounted, as 4.6 does and 4.5.1 does not; times of a tar
+before 1970 or after 2106 are clamped to these; the flag for an image without extended attributes is set wherever there
+are none; appending reads and writes the old image again, so that it takes as long as a new image, and only the
+compressor options given on the command line count then; several -p and -pf are read all -p first.
 """
 
 

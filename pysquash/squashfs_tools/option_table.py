@@ -89,6 +89,9 @@ SECTIONS = {
 _NO_QUEUES = "memory is bounded by the number of entries, and there are no queues to size"
 _NO_THROTTLE = "input is not slowed down; nice and ionice do that"
 _ATOMIC = "an append writes a new image beside the old one and renames it, so there is nothing to recover"
+_NO_STREAM = "an image is written to a regular file, with its superblock first"
+_NO_FOLLOWING = "symlinks are kept; -p with type h adds the file that one leads to"
+_ACTION = "ACTION@EXPRESSION"
 _NO_ACTIONS = "actions are not done"
 
 OPTIONS: tuple[Option, ...] = (
@@ -109,6 +112,30 @@ OPTIONS: tuple[Option, ...] = (
     Option(("-no-compression",), "compression", "store everything as it is", since="4.6"),
     # --- build ---
     Option(("-tar",), "build", "the source is -, and a tar comes from standard input", tools="m"),
+    Option(
+        ("-zip",),
+        "build",
+        "the sources are zip archives",
+        tools="m",
+        since="4.7.6",
+        effect="refused",
+        note="zip archives are not read",
+    ),
+    *(
+        Option((name,), "build", text, "text" if value else "flag", value, "m", "4.7.6", "refused", _NO_FOLLOWING)
+        for name, value, text in (
+            ("-dereference", "", "follow symlinks, and remove those that lead nowhere"),
+            ("-deref", "RESPONSE", "follow symlinks; keep or delete those that lead nowhere"),
+            ("-deref-path", "PATH", "follow one symlink"),
+        )
+    ),
+    *(
+        Option((name,), "build", text, "text" if value else "flag", value, "ms", "4.7.3", "refused", _NO_STREAM)
+        for name, value, text in (
+            ("-stream", "", "write the image to standard output, with its superblock at the end"),
+            ("-fix", "FILE", "repair an image made with -stream"),
+        )
+    ),
     Option(("-no-strip", "-tarstyle"), "build", "keep the leading directories of sources, as tar does", tools="m"),
     Option(("-cpiostyle",), "build", "the source is -, and names come from standard input, one a line", tools="m"),
     Option(("-cpiostyle0",), "build", "the same with a NUL behind each name", tools="m"),
@@ -259,7 +286,7 @@ OPTIONS: tuple[Option, ...] = (
         repeats=True,
     ),
     # --- runtime ---
-    Option(("-version",), "runtime", "say which version this is"),
+    Option(("-version", "--version"), "runtime", "say which version this is"),
     Option(
         ("-exit-on-error",),
         "runtime",
@@ -273,23 +300,12 @@ OPTIONS: tuple[Option, ...] = (
     Option(("-no-progress",), "runtime", "show no progress"),
     Option(("-progress",), "runtime", "show progress also with -info"),
     Option(("-percentage",), "runtime", "show progress as a number on each line", since="4.6"),
-    Option(
-        ("-throttle",),
-        "runtime",
-        "read slower by so many percent",
-        "percent",
-        "PERCENT",
-        effect="no effect",
-        note=_NO_THROTTLE,
-    ),
-    Option(
-        ("-limit",),
-        "runtime",
-        "read at so many percent of the speed",
-        "percent",
-        "PERCENT",
-        effect="no effect",
-        note=_NO_THROTTLE,
+    *(
+        Option((name,), "runtime", text, "percent", "PERCENT", effect="no effect", note=_NO_THROTTLE)
+        for name, text in (
+            ("-throttle", "read slower by so many percent"),
+            ("-limit", "read at so many percent of the speed"),
+        )
     ),
     Option(("-processors",), "runtime", "threads that compress; one a processor by default", "count", "NUMBER"),
     Option(("-mem",), "runtime", "memory for queues", "size", "SIZE", effect="no effect", note=_NO_QUEUES),
@@ -303,6 +319,20 @@ OPTIONS: tuple[Option, ...] = (
         effect="no effect",
         note=_NO_QUEUES,
     ),
+    Option(
+        ("-overcommit",),
+        "runtime",
+        "run more threads than processors by so many percent",
+        "percent",
+        "PERCENT",
+        since="4.7",
+        effect="no effect",
+        note="-processors sets the number of threads",
+    ),
+    *(
+        Option((name,), "runtime", "size of a queue in MiB", "number", "SIZE", "m", "4.5", "no effect", _NO_QUEUES)
+        for name in ("-read-queue", "-write-queue", "-fragment-queue")
+    ),
     Option(("-mem-default",), "runtime", "print how much that is by default, in MiB", since="4.6"),
     Option(
         ("-single-reader", "-single-reader-thread"),
@@ -313,27 +343,12 @@ OPTIONS: tuple[Option, ...] = (
         effect="no effect",
         note="one thread reads, always",
     ),
-    Option(
-        ("-small-readers",),
-        "runtime",
-        "threads that read small files",
-        "number",
-        "NUMBER",
-        tools="m",
-        since="4.7",
-        effect="no effect",
-        note="one thread reads, always",
-    ),
-    Option(
-        ("-block-readers",),
-        "runtime",
-        "threads that read long files",
-        "number",
-        "NUMBER",
-        tools="m",
-        since="4.7",
-        effect="no effect",
-        note="one thread reads, always",
+    *(
+        Option((name,), "runtime", text, "number", "NUMBER", "m", "4.7", "no effect", "one thread reads, always")
+        for name, text in (
+            ("-small-readers", "threads that read small files"),
+            ("-block-readers", "threads that read long files"),
+        )
     ),
     Option(("-force",), "runtime", "write over a file that is there, or to a block device", tools="s"),
     # --- append ---
@@ -363,85 +378,19 @@ OPTIONS: tuple[Option, ...] = (
         note=_ATOMIC,
     ),
     # --- actions ---
-    Option(
-        ("-action", "-a"),
-        "actions",
-        "do something with every file for which an expression is true",
-        "text",
-        "ACTION@EXPRESSION",
-        tools="m",
-        effect="refused",
-        note=_NO_ACTIONS,
-    ),
-    Option(
-        ("-log-action", "-va"),
-        "actions",
-        "the same, and print it all",
-        "text",
-        "ACTION@EXPRESSION",
-        tools="m",
-        effect="refused",
-        note=_NO_ACTIONS,
-    ),
-    Option(
-        ("-true-action", "-ta"),
-        "actions",
-        "the same, and print what is true",
-        "text",
-        "ACTION@EXPRESSION",
-        tools="m",
-        effect="refused",
-        note=_NO_ACTIONS,
-    ),
-    Option(
-        ("-false-action", "-fa"),
-        "actions",
-        "the same, and print what is false",
-        "text",
-        "ACTION@EXPRESSION",
-        tools="m",
-        effect="refused",
-        note=_NO_ACTIONS,
-    ),
-    Option(
-        ("-action-file", "-af"),
-        "actions",
-        "actions from a file",
-        "text",
-        "FILE",
-        tools="m",
-        effect="refused",
-        note=_NO_ACTIONS,
-    ),
-    Option(
-        ("-log-action-file", "-vaf"),
-        "actions",
-        "the same, and print it all",
-        "text",
-        "FILE",
-        tools="m",
-        effect="refused",
-        note=_NO_ACTIONS,
-    ),
-    Option(
-        ("-true-action-file", "-taf"),
-        "actions",
-        "the same, and print what is true",
-        "text",
-        "FILE",
-        tools="m",
-        effect="refused",
-        note=_NO_ACTIONS,
-    ),
-    Option(
-        ("-false-action-file", "-faf"),
-        "actions",
-        "the same, and print what is false",
-        "text",
-        "FILE",
-        tools="m",
-        effect="refused",
-        note=_NO_ACTIONS,
+    *(
+        Option(names, "actions", text, "text", value, tools="m", effect="refused", note=_NO_ACTIONS)
+        for names, value, text in (
+            (("-action", "-a"), _ACTION, "do something with every file for which an expression is true"),
+            (("-log-action", "-va"), _ACTION, "the same, and print it all"),
+            (("-true-action", "-ta"), _ACTION, "the same, and print what is true"),
+            (("-false-action", "-fa"), _ACTION, "the same, and print what is false"),
+            (("-action-file", "-af"), "FILE", "actions from a file"),
+            (("-log-action-file", "-vaf"), "FILE", "the same, and print it all"),
+            (("-true-action-file", "-taf"), "FILE", "the same, and print what is true"),
+            (("-false-action-file", "-faf"), "FILE", "the same, and print what is false"),
+            (("-log",), "FILE", "print what actions do into a file"),
+        )
     ),
     # --- tar ---
     Option(
@@ -476,6 +425,24 @@ OPTIONS: tuple[Option, ...] = (
         "text",
         "NAME",
         since="4.7",
+    ),
+    Option(
+        ("-no-pager",),
+        "help",
+        "print help without a pager",
+        since="4.7",
+        effect="no effect",
+        note="help is never sent to a pager",
+    ),
+    Option(
+        ("-cols",),
+        "help",
+        "columns of help",
+        "number",
+        "NUMBER",
+        since="4.7",
+        effect="no effect",
+        note="help has a fixed width",
     ),
     Option(("-help-all", "-ha"), "help", "list everything", since="4.7"),
     Option(("-Xhelp",), "help", "list the options of the compressor that -comp names"),

@@ -211,3 +211,15 @@ def test_nothing_at_all_is_a_mistake(tool: str) -> None:
     done = subprocess.run([sys.executable, "-m", f"pysquash.{tool}"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"usage: {tool} ")
+
+
+@pytest.mark.parametrize("line", ["-overcommit 50", "-no-pager", "-cols 80", "-read-queue 64", "-fragment-queue 64"])
+def test_options_without_effect_are_accepted(line: str) -> None:
+    assert mksquashfs(f"in out {line}").has(line.split(maxsplit=1)[0])
+    assert mksquashfs(f"in out {line} --version").help_option == "-version"
+
+
+@pytest.mark.parametrize("line", ["-stream", "-fix image", "-zip", "-dereference", "-deref keep", "-deref-path a"])
+def test_options_that_are_not_done_are_refused_with_the_reason(line: str) -> None:
+    with pytest.raises(OptionError, match=f"{line.split(maxsplit=1)[0]} cannot be had here: .{{10}}"):
+        mksquashfs(f"in out {line}")
