@@ -18,7 +18,7 @@ help:
 	@echo '            FUZZ_TARGET=image for one of them'
 	@echo 'make bench  time pysquash beside the C tools, into benchmarks/RESULTS.md; BENCH_ARGS="--runs 1 growth" for less'
 	@echo 'make micro  time the parts of pysquash one by one'
-	@echo 'make docs   make docs/format.md, rules.md and compat.md out of the declarations'
+	@echo 'make docs   make docs/format.md, rules.md and compat.md, and format/packed_formats.py, out of the declarations'
 	@echo 'make clean  remove what the others made'
 
 $(VENV)/installed: pyproject.toml
@@ -80,6 +80,7 @@ micro: $(VENV)/developing
 	$(BIN)/python -m pytest benchmarks/micro --benchmark-enable --benchmark-only $(MICRO_ARGS)
 
 docs: $(VENV)/developing
+	$(BIN)/python docs/packed_formats.py
 	$(BIN)/python docs/format_page.py
 	$(BIN)/python docs/rules_page.py
 	$(BIN)/python docs/compat_page.py

@@ -6,17 +6,18 @@ from pathlib import Path
 
 import construct
 
+from pysquash.format.layouts import LAYOUTS
 from pysquash.format.records import CODECS
 
 __all__ = ["page"]
 
 
 def page() -> str:
-    """Give the page's text."""
+    """Return the page's text."""
     lines = [
         "# The structures of SquashFS 4.0",
         "",
-        "All integers are little-endian. This page is made by `make docs`, of the declarations in `format/records.py`.",
+        "All integers are little-endian. `make docs` makes this page from the declarations in `format/records.py`.",
     ]
     for name, codec in CODECS.items():
         title = name.lower().replace("_", " ")
@@ -24,7 +25,7 @@ def page() -> str:
         about = (codec.record.__doc__ or "").strip()
         lines += [about, "", "| byte | size | field | what it is |", "|---|---|---|---|"]
         offset = 0
-        for field in codec.layout.subcons:
+        for field in LAYOUTS[name].subcons:
             size = construct.Struct(field).sizeof()
             text = field.docs.replace("|", "\\|")
             lines.append(f"| {offset} | {size} | {field.name} | {text} |")

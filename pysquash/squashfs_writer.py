@@ -11,7 +11,7 @@ import dataclasses
 import os
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import Self, Unpack
 
 from pysquash.arguments import checked_options
 from pysquash.errors import LimitError, OptionError, OptionTypeError
@@ -25,11 +25,9 @@ from pysquash.spool import Spool
 from pysquash.tree.entry import Entry, Kind
 from pysquash.tree.merge import Merge
 from pysquash.verification import Verification
+from pysquash.writer.envelope import ImageSummary
 from pysquash.writer.image import ImageWriter
 from pysquash.writer.output import Output, OutputTarget
-
-if TYPE_CHECKING:
-    from pysquash.writer.envelope import ImageSummary
 
 __all__ = ["SquashfsWriter"]
 

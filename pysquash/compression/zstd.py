@@ -13,6 +13,8 @@ import zstandard
 
 from pysquash.compression.base import CompressorSettings, Fault, Stored, TooLargeError, raise_if_out_of_memory
 from pysquash.format.constants import CompressorId
+from pysquash.format.records import ZSTD_OPTIONS
+from pysquash.format.rules import Rule
 
 __all__ = ["Codec"]
 
@@ -38,8 +40,6 @@ class Codec:
 
     def options(self) -> bytes | None:
         """Give the level, unless it is the one that no options stand for."""
-        from pysquash.format.records import ZSTD_OPTIONS  # noqa: PLC0415 - takes longer to import than all of zstandard
-
         return None if self._level == _LEVEL_WITHOUT_OPTIONS else ZSTD_OPTIONS.pack(self._level)
 
     def compress(self, blocks: Sequence[bytes]) -> Sequence[Stored]:
@@ -66,8 +66,6 @@ class Codec:
 
     def faults(self, stored: bytes, window_limit: int) -> list[Fault]:
         """Look at the frame's window, and for bytes behind the frame."""
-        from pysquash.format.rules import Rule  # noqa: PLC0415 - for checks only
-
         try:
             parameters = zstandard.get_frame_parameters(stored)
             end = zstandard.frame_header_size(stored)

@@ -1,9 +1,8 @@
-"""Format: derives a fast packer from a construct layout.
+"""Format: packs and unpacks records.
 
-In: a flat construct `Struct` of fixed-size integers, and the NamedTuple with the same field names. Out: a `Codec` with
-one `struct.Struct`, about a hundred times faster than `Struct.build`. Anything it cannot translate exactly is refused
-at import, so the layout stays the only declaration.
-Not here: the layouts (records).
+In: a NamedTuple of integers, and its format for the struct module. Out: a `Codec` with one `struct.Struct`, about a
+hundred times faster than construct's `Struct.build`.
+Not here: the records (records); what their formats are derived from (layouts).
 """
 
 from __future__ import annotations
@@ -12,9 +11,8 @@ import struct
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
-import construct
-
 from pysquash.errors import CorruptImageError
+from pysquash.format.packed_formats import FORMATS
 from pysquash.format.rules import Rule
 
 __all__ = ["Codec", "joined_pack", "joined_unpack"]
@@ -23,51 +21,22 @@ Record = TypeVar("Record", bound=NamedTuple)
 Buffer = bytes | bytearray | memoryview
 
 
-def _format_characters(layout: construct.Struct) -> dict[str, str]:
-    """Translate each field of a layout into struct's character for it.
-
-    Raises:
-        TypeError: A field is not a little-endian fixed-size integer, or has no name.
-    """
-    characters = {}
-    for field in layout.subcons:
-        integer = field
-        while isinstance(integer, construct.Renamed):  # one layer for the name, one for the text
-            integer = integer.subcon
-        if not field.name or not isinstance(integer, construct.FormatField) or integer.fmtstr[0] != "<":
-            raise TypeError(f"cannot derive a packer for {field!r}")
-        characters[field.name] = integer.fmtstr[1:]
-    return characters
-
-
 class Codec(Generic[Record]):
     """Packs and unpacks one kind of record.
 
     Attributes:
-        layout: The construct declaration that this was derived from.
         record: The NamedTuple that `unpack` returns.
+        section: The part of the image that errors name.
         size: Bytes of one packed record.
-        pack: Takes every field in order, each within its integer's range, and returns `size` bytes.
+        pack: Takes every field in order, each within its integer's range, and returns `size` bytes. Outside hot paths,
+            call it as `pack(*Record(field=value, ...))`.
     """
 
-    __slots__ = ("_struct", "layout", "pack", "record", "section", "size")
+    __slots__ = ("_struct", "pack", "record", "section", "size")
 
-    def __init__(self, layout: construct.Struct, record: type[Record], *, section: str) -> None:
-        """Derive the codec.
-
-        Args:
-            layout: A flat Struct of little-endian integers.
-            record: A NamedTuple with the same names in the same order.
-            section: The part of the image that errors name.
-
-        Raises:
-            TypeError: The layout has a field that does not translate, or other names than the record.
-        """
-        characters = _format_characters(layout)
-        if tuple(characters) != record._fields:
-            raise TypeError(f"{record.__name__} has fields {record._fields}, its layout has {tuple(characters)}")
-        self._struct = struct.Struct("<" + "".join(characters.values()))
-        self.layout = layout
+    def __init__(self, record: type[Record], *, section: str) -> None:
+        """Find the record's format. A record added since `make docs` has none yet, and cannot be packed."""
+        self._struct = struct.Struct(FORMATS.get(record.__name__, "<"))
         self.record = record
         self.section = section
         self.size = self._struct.size

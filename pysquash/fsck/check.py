@@ -18,7 +18,7 @@ from array import array
 from pysquash.compression.base import settings_for
 from pysquash.errors import CorruptImageError
 from pysquash.format.constants import NO_TABLE
-from pysquash.format.records import Superblock, Word
+from pysquash.format.records import ExportRef, Superblock
 from pysquash.format.rules import Rule
 from pysquash.fsck.blocks import BlockChecker
 from pysquash.fsck.data import DataChecker
@@ -100,7 +100,7 @@ def _check_behind(source: Input, superblock: Superblock, findings: Findings) -> 
         _check_exports(tables.exports, tree.numbers, findings)
 
 
-def _check_exports(exports: Table[Word], numbers: dict[int, int], findings: Findings) -> None:
+def _check_exports(exports: Table[ExportRef], numbers: dict[int, int], findings: Findings) -> None:
     """Check that the export table leads to the inode of each number."""
     number = 0
     for row in range(exports.block_count):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from pysquash.compression.base import CompressorSettings
 from pysquash.errors import CorruptImageError
 from pysquash.format.constants import METADATA_SIZE, NO_TABLE
-from pysquash.format.records import METADATA_HEADER, FragmentEntry, Superblock, Word
+from pysquash.format.records import METADATA_HEADER, ExportRef, FragmentEntry, Id, Superblock
 from pysquash.format.rules import KERNEL, UNSQUASHFS, Rule
 from pysquash.fsck.blocks import BlockChecker
 from pysquash.fsck.findings import Findings
@@ -41,9 +41,9 @@ class Tables(NamedTuple):
         is_sure: Whether `directory_end` is known, and not only the nearest thing that is known of.
     """
 
-    ids: Table[Word] | None
+    ids: Table[Id] | None
     fragments: Table[FragmentEntry] | None
-    exports: Table[Word] | None
+    exports: Table[ExportRef] | None
     xattrs: XattrReader | None
     xattr_end: int
     directory_end: int

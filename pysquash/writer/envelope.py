@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from pysquash.compression.base import BlockCodec
 from pysquash.format.constants import DATA_START, MAGIC, NO_TABLE, PADDING_SIZE, VERSION, SuperblockFlag
-from pysquash.format.records import METADATA_HEADER, SUPERBLOCK
+from pysquash.format.records import METADATA_HEADER, SUPERBLOCK, Superblock
 from pysquash.format.words import metadata_word
 from pysquash.options import UNCOMPRESSED_PARTS, WriterOptions
 from pysquash.tree.entry import Kind
@@ -130,27 +130,29 @@ class Envelope:
         if options.padded:
             output.write(bytes(-bytes_used % PADDING_SIZE))
 
-        superblock = SUPERBLOCK.pack(
-            MAGIC,
-            numbering.inode_count,
-            options.source_date_epoch if time is None else time,
-            options.block_size,
-            len(fragments),
-            self._codec.id,
-            options.block_size.bit_length() - 1,
-            self._flags(has_xattrs=xattr_table_start is not None),
-            len(ids),
-            *VERSION,
-            refs[numbering.directories[0].number],
-            bytes_used,
-            id_table_start,
-            NO_TABLE if xattr_table_start is None else xattr_table_start,
-            inode_table_start,
-            directory_table_start,
-            fragment_table_start,
-            export_table_start,
+        version_major, version_minor = VERSION
+        superblock = Superblock(
+            magic=MAGIC,
+            inode_count=numbering.inode_count,
+            mkfs_time=options.source_date_epoch if time is None else time,
+            block_size=options.block_size,
+            fragment_count=len(fragments),
+            compressor=self._codec.id,
+            block_log=options.block_size.bit_length() - 1,
+            flags=self._flags(has_xattrs=xattr_table_start is not None),
+            id_count=len(ids),
+            version_major=version_major,
+            version_minor=version_minor,
+            root_ref=refs[numbering.directories[0].number],
+            bytes_used=bytes_used,
+            id_table_start=id_table_start,
+            xattr_table_start=NO_TABLE if xattr_table_start is None else xattr_table_start,
+            inode_table_start=inode_table_start,
+            directory_table_start=directory_table_start,
+            fragment_table_start=fragment_table_start,
+            export_table_start=export_table_start,
         )
-        output.overwrite(0, superblock)
+        output.overwrite(0, SUPERBLOCK.pack(*superblock))
         return ImageSummary(
             numbering.name_counts, numbering.inode_count, bytes_used, output.position, INVALID_ID in ids
         )

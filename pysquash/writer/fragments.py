@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from array import array
 
+from pysquash.format.records import FRAGMENT_ENTRY
+
 __all__ = ["Fragments"]
 
 
@@ -84,7 +86,5 @@ class Fragments:
 
     def table(self) -> bytes:
         """Pack the fragment table's rows, uncompressed."""
-        from pysquash.format.records import FRAGMENT_ENTRY  # noqa: PLC0415 - see image
-
         pack = FRAGMENT_ENTRY.pack
         return b"".join([pack(start, word, 0) for start, word in zip(self._starts, self._size_words, strict=True)])

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from pysquash.compression.base import codec_for
 from pysquash.options import WriterOptions
 from pysquash.tree.node import Node
 from pysquash.writer.data import DataWriter
+from pysquash.writer.envelope import Envelope, ImageSummary
 from pysquash.writer.output import Output
 from pysquash.writer.pipeline import Pipeline, compress_to_bytes
-
-# Imported when the first block lands, while others are being compressed: all that is declared with construct is behind
-# it, a tenth of the time to start.
-if TYPE_CHECKING:
-    from pysquash.writer.envelope import Envelope, ImageSummary
 
 __all__ = ["ImageWriter"]
 
@@ -78,9 +74,10 @@ class ImageWriter:
         self.close()
 
     def _begin(self) -> Envelope:
-        """Write what is in front of the data, unless it is there."""
-        from pysquash.writer.envelope import Envelope  # noqa: PLC0415
+        """Write what precedes the data, unless it is there.
 
+        Not before the first block: until then, a file that the caller opened is unchanged.
+        """
         if self._envelope is None:
             self._envelope = Envelope(self._output, self._codec, self._compress_block, self._options)
         return self._envelope

@@ -31,6 +31,15 @@ from pysquash.format.records import (
     EXTENDED_IPC,
     INODE_HEADER,
     XATTR_INDEX,
+    BasicDevice,
+    BasicDirectory,
+    BasicIpc,
+    BasicSymlink,
+    ExtendedDevice,
+    ExtendedDirectory,
+    ExtendedFile,
+    ExtendedIpc,
+    InodeHeader,
 )
 from pysquash.format.words import device_number
 from pysquash.tree.entry import Kind
@@ -136,18 +145,19 @@ class InodeWriter:
         is_extended = xattr_index != NO_XATTRS
         header = self._header(node, node.kind + EXTENDED if is_extended else node.kind)
         if node.kind is Kind.SYMLINK:
-            record = _symlink(*header, node.nlink, len(node.target)) + node.target
+            record = _symlink(*header, *BasicSymlink(nlink=node.nlink, target_size=len(node.target))) + node.target
             stream.write(record + XATTR_INDEX.pack(xattr_index) if is_extended else record)
         elif node.device is not None:
             number = device_number(*node.device)
             if is_extended:
-                stream.write(_extended_device(*header, node.nlink, number, xattr_index))
+                extended = ExtendedDevice(nlink=node.nlink, device_number=number, xattr_index=xattr_index)
+                stream.write(_extended_device(*header, *extended))
             else:
-                stream.write(_basic_device(*header, node.nlink, number))
+                stream.write(_basic_device(*header, *BasicDevice(nlink=node.nlink, device_number=number)))
         elif is_extended:
-            stream.write(_extended_ipc(*header, node.nlink, xattr_index))
+            stream.write(_extended_ipc(*header, *ExtendedIpc(nlink=node.nlink, xattr_index=xattr_index)))
         else:
-            stream.write(_basic_ipc(*header, node.nlink))
+            stream.write(_basic_ipc(*header, *BasicIpc(nlink=node.nlink)))
 
     def write_directory(self, node: Node, listing: Listing, parent_number: int) -> None:
         """Write a directory's inode, and note its reference.
@@ -161,28 +171,37 @@ class InodeWriter:
         self._refs[node.number] = stream.ref
         xattr_index = self._xattrs.index(node.xattrs)
         size = listing.size + 3  # the names "." and "..", which nobody stores, count 3
-        block_start, offset = listing.block_start, listing.offset
         if size <= _U16_MAX and xattr_index == NO_XATTRS and not listing.index_rows:
-            header = self._header(node, Kind.DIRECTORY)
-            stream.write(_basic_directory(*header, block_start, node.nlink, size, offset, parent_number))
-            return
-        stream.write(
-            _extended_directory(
-                *self._header(node, Kind.DIRECTORY + EXTENDED),
-                node.nlink,
-                size,
-                block_start,
-                parent_number,
-                len(listing.index_rows),
-                offset,
-                xattr_index,
+            basic = BasicDirectory(
+                listing_block_start=listing.block_start,
+                nlink=node.nlink,
+                listing_size=size,
+                listing_offset=listing.offset,
+                parent_number=parent_number,
             )
+            stream.write(_basic_directory(*self._header(node, Kind.DIRECTORY), *basic))
+            return
+        extended = ExtendedDirectory(
+            nlink=node.nlink,
+            listing_size=size,
+            listing_block_start=listing.block_start,
+            parent_number=parent_number,
+            index_count=len(listing.index_rows),
+            listing_offset=listing.offset,
+            xattr_index=xattr_index,
         )
+        stream.write(_extended_directory(*self._header(node, Kind.DIRECTORY + EXTENDED), *extended))
         stream.write(b"".join(listing.index_rows))
 
-    def _header(self, node: Node, inode_type: int) -> tuple[int, int, int, int, int, int]:
-        ids = self._ids
-        return inode_type, node.mode, ids[node.uid], ids[node.gid], node.mtime, node.number
+    def _header(self, node: Node, inode_type: int) -> InodeHeader:
+        return InodeHeader(
+            type=inode_type,
+            mode=node.mode,
+            uid_index=self._ids[node.uid],
+            gid_index=self._ids[node.gid],
+            mtime=node.mtime,
+            number=node.number,
+        )
 
     def _write_file(self, node: Node, data: StoredFile, xattr_index: int) -> None:
         run, size = data.run, data.size
@@ -195,7 +214,7 @@ class InodeWriter:
             and start <= _U32_MAX
             and (run is None or not run.hole_size)
         ):
-            # The header's fields are written out: this is most inodes of most images.
+            # Hot path, most inodes of most images: the fields of header and body by position.
             record = _basic_file(
                 _FILE,
                 node.mode,
@@ -211,16 +230,16 @@ class InodeWriter:
         else:
             # "at most size - 1": Linux counts the file's blocks from what is left.
             sparse = 0 if run is None else min(run.hole_size, size - 1)
-            record = _extended_file(
-                *self._header(node, Kind.FILE + EXTENDED),
-                start,
-                size,
-                sparse,
-                node.nlink,
-                data.fragment_index,
-                data.fragment_offset,
-                xattr_index,
+            extended = ExtendedFile(
+                blocks_start=start,
+                size=size,
+                sparse=sparse,
+                nlink=node.nlink,
+                fragment_index=data.fragment_index,
+                fragment_offset=data.fragment_offset,
+                xattr_index=xattr_index,
             )
+            record = _extended_file(*self._header(node, Kind.FILE + EXTENDED), *extended)
         self.stream.write(record if run is None else record + _block_list(run))
 
 

@@ -243,8 +243,8 @@ class Attribute:
         self.name = name
         self.value = value
         self.shared = shared
-        self.size = Record(records.XATTR_VALUE, records.Word(len(value)))
-        self.ref = Record(records.XATTR_REF, records.Word(0))
+        self.size = Record(records.XATTR_VALUE, records.XattrValue(len(value)))
+        self.ref = Record(records.XATTR_REF, records.XattrRef(0))
 
     @property
     def full_size(self) -> int:
