@@ -163,8 +163,6 @@ def both(
                 ['n s 0 0 0 "q u"'],
                 ["n s 0 0 0 trail "],
                 ["n f 644 0 0 echo $0"],
-                ["link/b m 600 1 2"],
-                ["link/x f 600 0 0 echo"],
                 ["n l tree/sp\\ ace"],
                 ['n l "tree/sp ace"'],
                 ["n l tree/sp ace"],

@@ -148,6 +148,7 @@ def test_pseudo_files_of_later_versions(folder: Path) -> None:
         "gone/new x user.a=1",
         "short/new f 644 0 0 echo",
         "link/new s 777 0 0 target",
+        "link/file m 600 1 1",
         "new x user.a=1",
     ],
 )
