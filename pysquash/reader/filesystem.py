@@ -39,6 +39,7 @@ class Filesystem:
     """The file system in an image, open for reading; a context manager.
 
     Attributes:
+        source: The bytes of the image.
         superblock: As it stands in the image.
         data: The content of files.
         listings: The directory table.
@@ -62,15 +63,15 @@ class Filesystem:
             UnsupportedImageError: It is of another version, or compressed with what is not here.
             CorruptImageError: The superblock or the place of a table cannot be true.
         """
-        self._source = Input(target, offset)
+        self.source = Input(target, offset)
         try:
             self._open()
         except BaseException:
-            self._source.close()
+            self.source.close()
             raise
 
     def _open(self) -> None:
-        source = self._source
+        source = self.source
         superblock = self.superblock = read_superblock(source)
         settings = settings_for(superblock.compressor, superblock.block_size)
         inode_start, listing_start = superblock.inode_table_start, superblock.directory_table_start
@@ -128,7 +129,7 @@ class Filesystem:
 
     def close(self) -> None:
         """Close the file, if we opened it."""
-        self._source.close()
+        self.source.close()
 
     def __enter__(self) -> Self:
         return self

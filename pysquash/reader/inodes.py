@@ -34,7 +34,7 @@ from pysquash.format.words import split_device_number
 from pysquash.reader.metadata import Cursor, MetadataReader
 from pysquash.tree.entry import Kind
 
-__all__ = ["Inode", "Place", "read_inode"]
+__all__ = ["BODIES", "Inode", "Place", "read_inode"]
 
 Place = tuple[int, int]
 """Where a `Cursor` of the inode table goes on: a metadata block's start, and the byte inside the uncompressed block."""
@@ -114,7 +114,7 @@ class Inode:
         return _LAYOUTS[self.type][-1] + len(self.target) + behind_target + self.block_count * DATA_WORD.size
 
 
-_BODIES: dict[InodeType, Codec[Any]] = {
+BODIES: dict[InodeType, Codec[Any]] = {
     InodeType.BASIC_DIRECTORY: BASIC_DIRECTORY,
     InodeType.BASIC_FILE: BASIC_FILE,
     InodeType.BASIC_SYMLINK: BASIC_SYMLINK,
@@ -135,7 +135,7 @@ _BODIES: dict[InodeType, Codec[Any]] = {
 _Layout = tuple[InodeType, Kind, Callable[[Any, int], tuple[Any, ...]], int]
 _LAYOUTS: dict[int, _Layout] = {
     kind.value: (kind, Kind((kind - 1) % EXTENDED + 1), *joined_unpack(INODE_HEADER, body))
-    for kind, body in _BODIES.items()
+    for kind, body in BODIES.items()
 }
 
 

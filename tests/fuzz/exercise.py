@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from pysquash import ImageError, SquashfsImage, check, diff
 from pysquash.reader.path import ImagePath
+from pysquash.reader.structures import read_structures
 from pysquash.tree.entry import Kind
 
 __all__ = ["EnoughError", "Sink", "exercise"]
@@ -71,6 +72,7 @@ def exercise(data: bytes) -> None:
 
     attempt(lambda: _read(data, attempt))
     attempt(lambda: _search(data))
+    attempt(lambda: _print_structures(data))
     attempt(lambda: _archive(data))
     attempt(lambda: _extract(data))
     differences = attempt(lambda: _compare(data))
@@ -152,6 +154,11 @@ def _search(data: bytes) -> None:
     with SquashfsImage(io.BytesIO(data)) as image:
         for pattern in ("*", "**/a*", "*/*", "a/*/b"):
             _exhaust(itertools.islice(image.root.glob(pattern), 10 * PATH_COUNT))
+
+
+def _print_structures(data: bytes) -> None:
+    with SquashfsImage(io.BytesIO(data)) as image:
+        _exhaust(read_structures(image))
 
 
 def _archive(data: bytes) -> None:

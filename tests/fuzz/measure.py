@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pysquash import ImageError, SquashfsImage, check, diff
+from pysquash.reader.structures import read_structures
 from pysquash.tree.entry import Kind
 from tests.fuzz.exercise import EnoughError, Sink
 from tests.fuzz.hostile import HOSTILE
@@ -34,6 +35,12 @@ def _xattrs(data: bytes) -> None:
     with SquashfsImage(io.BytesIO(data)) as image:
         for path in itertools.islice(image.root.walk(), _FEW):
             assert len(path.xattrs) >= 0
+
+
+def _structures(data: bytes) -> None:
+    with SquashfsImage(io.BytesIO(data)) as image:
+        for _ in read_structures(image):
+            pass
 
 
 def _follow(data: bytes) -> None:
@@ -87,6 +94,7 @@ WAYS: dict[str, Callable[[bytes], None]] = {
     "tar": _tar,
     "check": _check,
     "diff": _diff,
+    "structures": _structures,
 }
 
 
