@@ -3,8 +3,10 @@
 In: names in the image's order, each directory before what is in it. Out: directories, files, links and special files of
 the host.
 Rules kept here: every name is made relative to the descriptor of its directory, is new, and is never followed; a
-directory is open while names are made in it, and nobody else may enter it until it has its attributes.
-Not here: what is written, and in what order (extract); systems without such descriptors (destination_by_path).
+directory is open while names are made in it, and nobody else may enter it until it has its attributes; what was made
+is removed if something fails.
+Not here: what is written, and in what order (extract); removing (removal); systems without such descriptors
+(destination_by_path).
 """
 
 from __future__ import annotations
@@ -12,18 +14,20 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from pysquash.errors import printable
 from pysquash.reader.destination_by_path import PathTree
+from pysquash.reader.removal import REMOVAL_COUNT, identity, remove_below
 from pysquash.reader.restore import (
     Attributes,
     NewFile,
     Shortfalls,
     link_or_not,
     named,
+    open_when_possible,
     refuse_no_id,
     restore,
     set_xattrs,
@@ -63,18 +67,26 @@ class Destination(Protocol):
         """Give the directories that are still open their attributes."""
         ...
 
+    def remove_all(self) -> None:
+        """Remove everything that was made, except the destination itself, as far as that is possible."""
+        ...
+
     def close(self) -> None:
         """Close what is open."""
         ...
 
 
 @contextlib.contextmanager
-def open_destination(path: str | os.PathLike[str], shortfalls: Shortfalls) -> Iterator[Destination]:
-    """Make or open an empty directory.
+def open_destination(
+    path: str | os.PathLike[str], shortfalls: Shortfalls, close_files: Callable[[], bool]
+) -> Iterator[Destination]:
+    """Make or open an empty directory. If the context ends with an exception, what was made is removed.
 
     Args:
         path: Where.
         shortfalls: Takes what the host does not allow.
+        close_files: Closes files that were made, and returns whether any were open. Called where the process may open
+            no more of them.
 
     Raises:
         FileExistsError: There is something in it, or it is something else.
@@ -83,23 +95,41 @@ def open_destination(path: str | os.PathLike[str], shortfalls: Shortfalls) -> It
     place = Path(path)  # which drops a slash at the end: behind one, a symlink would be followed
     if place.is_symlink():
         raise FileExistsError(f"{place} is a symlink: nothing is extracted through it")
+    is_new = False
     with contextlib.suppress(FileExistsError):
         place.mkdir(0o700)
+        is_new = True
+    try:
+        with _open_tree(place, shortfalls, close_files) as tree:
+            yield tree
+    except BaseException:
+        if is_new:
+            with contextlib.suppress(OSError):
+                place.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def _open_tree(place: Path, shortfalls: Shortfalls, close_files: Callable[[], bool]) -> Iterator[Destination]:
+    """Open a directory, which must be empty, and empty it again if the context ends with an exception."""
     if not place.is_dir():
         raise FileExistsError(f"{place} is there already, and is no directory")
     if any(place.iterdir()):
         raise FileExistsError(f"{place} is not empty")
+    mode = stat.S_IMODE(place.stat().st_mode)
     tree: Destination
     if _HAS_DESCRIPTORS:
-        descriptor = os.open(place, _DIRECTORY_FLAGS)
-        with contextlib.suppress(OSError):
-            os.chmod(descriptor, 0o700)
-        tree = _DescriptorTree(descriptor, shortfalls)
+        tree = _DescriptorTree(os.open(place, _DIRECTORY_FLAGS), shortfalls, close_files)
     else:
-        tree = PathTree(place, shortfalls)
+        tree = PathTree(place, shortfalls, close_files)
     try:
         yield tree
         tree.leave_all()
+    except BaseException:
+        tree.remove_all()
+        with contextlib.suppress(OSError):
+            place.chmod(mode)
+        raise
     finally:
         tree.close()
 
@@ -133,16 +163,26 @@ class _Folder:
         self.path = path
         self.descriptor = descriptor
         self.attributes = attributes
-        self.identity = _identity(descriptor)
+        self.identity = identity(descriptor)
 
 
 class _DescriptorTree:
     """A `Destination` of directory descriptors: from the destination down to where names are being made."""
 
-    def __init__(self, descriptor: int, shortfalls: Shortfalls) -> None:
+    def __init__(self, descriptor: int, shortfalls: Shortfalls, close_files: Callable[[], bool]) -> None:
         self._shortfalls = shortfalls
+        self._close_files = close_files
         self._root = _Folder(b"", descriptor, None)
         self._stack = [self._root]
+        self._spare: list[int] = []
+        try:
+            while len(self._spare) < REMOVAL_COUNT:
+                self._spare.append(os.dup(descriptor))
+        except OSError:
+            self.close()
+            raise
+        with contextlib.suppress(OSError):
+            os.chmod(descriptor, 0o700)
 
     def directory(self, path: bytes, attributes: Attributes) -> None:
         if not path:
@@ -151,7 +191,7 @@ class _DescriptorTree:
         folder, name = self._enter(path)
         with named(path):
             os.mkdir(name, 0o700, dir_fd=folder)
-            made = os.open(name, _DIRECTORY_FLAGS, dir_fd=folder)
+            made = self._open(name, _DIRECTORY_FLAGS, folder)
         self._stack.append(_Folder(path, made, attributes))
         far = self._stack[-_OPEN_COUNT] if len(self._stack) > _OPEN_COUNT else self._root
         if far is not self._root and far.descriptor >= 0:
@@ -161,7 +201,7 @@ class _DescriptorTree:
     def file(self, path: bytes) -> NewFile:
         folder, name = self._enter(path)
         with named(path):
-            descriptor = os.open(name, _FILE_FLAGS, 0o600, dir_fd=folder)
+            descriptor = self._open(name, _FILE_FLAGS, folder)
         return NewFile(descriptor, descriptor)
 
     def symlink(self, path: bytes, target: bytes, attributes: Attributes) -> None:
@@ -190,7 +230,7 @@ class _DescriptorTree:
             self._restore_name(folder, name, path, attributes, attributes.mode)
             return
         # Nothing special is opened, which might wake a device up: this descriptor is of its name only.
-        descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=folder)
+        descriptor = self._open(name, os.O_PATH | os.O_NOFOLLOW, folder)
         try:
             restore(f"/proc/self/fd/{descriptor}", path, attributes, self._shortfalls)
         finally:
@@ -213,12 +253,28 @@ class _DescriptorTree:
         if self._root.attributes is not None:
             restore(self._root.descriptor, b"", self._root.attributes, self._shortfalls)
 
+    def remove_all(self) -> None:
+        """Remove everything that was made."""
+        for folder in self._stack[1:]:
+            if folder.descriptor >= 0:
+                os.close(folder.descriptor)
+        del self._stack[1:]
+        self._close_spare()
+        with contextlib.suppress(OSError):
+            os.chmod(self._root.descriptor, 0o700)
+            remove_below(self._root.descriptor)
+
     def close(self) -> None:
         """Close what is open."""
+        self._close_spare()
         for folder in self._stack:
             if folder.descriptor >= 0:
                 os.close(folder.descriptor)
                 folder.descriptor = -1
+
+    def _close_spare(self) -> None:
+        while self._spare:
+            os.close(self._spare.pop())
 
     def _restore_name(
         self, folder: int, name: bytes, path: bytes, attributes: Attributes, mode: int | None = None
@@ -236,6 +292,28 @@ class _DescriptorTree:
         except (OSError, NotImplementedError) as error:
             self._shortfalls.note("mode and time", path, error if isinstance(error, OSError) else str(error))
 
+    def _open(self, name: str | bytes, flags: int, folder: int, in_use: _Folder | None = None) -> int:
+        """Open a name in a directory; where the process may open no more, close what can be opened again later.
+
+        Args:
+            name: Relative to the directory.
+            flags: As for os.open.
+            folder: Descriptor of the directory: of the last one, or of what `in_use` leads to.
+            in_use: A directory that must stay open, besides the destination and the last one.
+        """
+
+        def release() -> bool:
+            if self._close_files():
+                return True
+            for far in self._stack[1:-1]:
+                if far is not in_use and far.descriptor >= 0:
+                    os.close(far.descriptor)
+                    far.descriptor = -1
+                    return True
+            return False
+
+        return open_when_possible(lambda: os.open(name, flags, 0o600, dir_fd=folder), release)
+
     def _enter(self, path: bytes) -> tuple[int, bytes]:
         """Leave directories until in the path's own: its descriptor, and the path's last component."""
         parent, _, name = path.rpartition(b"/")
@@ -248,8 +326,8 @@ class _DescriptorTree:
         try:
             parent = self._stack[-1]
             if parent.descriptor < 0:
-                parent.descriptor = os.open("..", _DIRECTORY_FLAGS, dir_fd=folder.descriptor)
-                if _identity(parent.descriptor) != parent.identity:
+                parent.descriptor = self._open("..", _DIRECTORY_FLAGS, folder.descriptor)
+                if identity(parent.descriptor) != parent.identity:
                     raise OSError(f"{printable(parent.path)} was moved while it was extracted")
             if folder.attributes is not None:
                 restore(folder.descriptor, folder.path, folder.attributes, self._shortfalls)
@@ -268,7 +346,7 @@ class _DescriptorTree:
         try:
             for name in path[len(folder.path) :].split(b"/"):
                 if name:
-                    below = os.open(name, _SEARCH_FLAGS, dir_fd=descriptor)
+                    below = self._open(name, _SEARCH_FLAGS, descriptor, in_use=folder)
                     if is_ours:
                         os.close(descriptor)
                     descriptor, is_ours = below, True
@@ -276,8 +354,3 @@ class _DescriptorTree:
         finally:
             if is_ours:
                 os.close(descriptor)
-
-
-def _identity(descriptor: int) -> tuple[int, int]:
-    status = os.fstat(descriptor)
-    return status.st_dev, status.st_ino

@@ -7,12 +7,14 @@ through one; a name that the system would take for something else is an error.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from pysquash.errors import printable
-from pysquash.reader.restore import Attributes, NewFile, Shortfalls, link_or_not, restore
+from pysquash.reader.restore import Attributes, NewFile, Shortfalls, link_or_not, open_when_possible, restore
 from pysquash.tree.entry import Kind
 
 __all__ = ["PathTree"]
@@ -25,10 +27,11 @@ _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 class PathTree:
     """A `Destination` of whole paths."""
 
-    def __init__(self, root: Path, shortfalls: Shortfalls) -> None:
-        """Take an empty directory."""
+    def __init__(self, root: Path, shortfalls: Shortfalls, close_files: Callable[[], bool]) -> None:
+        """Take an empty directory, and what closes files that were made."""
         self._root = root
         self._shortfalls = shortfalls
+        self._close_files = close_files
         self._directories: list[tuple[bytes, Attributes]] = []
         self._symlinks: dict[bytes, bytes] = {}
 
@@ -41,7 +44,8 @@ class PathTree:
     def file(self, path: bytes) -> NewFile:
         """Make an empty file."""
         place = self._place(path)
-        return NewFile(os.open(place, _FILE_FLAGS, 0o600), str(place))
+        descriptor = open_when_possible(lambda: os.open(place, _FILE_FLAGS, 0o600), self._close_files)
+        return NewFile(descriptor, str(place))
 
     def symlink(self, path: bytes, target: bytes, attributes: Attributes) -> None:
         """Note a symlink, to be made in the end."""
@@ -73,6 +77,17 @@ class PathTree:
                 self._shortfalls.note("a symlink", path, error)
         for path, attributes in reversed(self._directories):
             restore(str(self._place(path)), path, attributes, self._shortfalls)
+
+    def remove_all(self) -> None:
+        """Remove everything that was made."""
+        from shutil import rmtree  # noqa: PLC0415 - it imports bz2 and lzma, which only a failure needs
+
+        for each in self._root.iterdir():
+            if each.is_dir() and not each.is_symlink():
+                rmtree(each, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    each.unlink()
 
     def close(self) -> None:
         """Have nothing open."""

@@ -3,13 +3,15 @@
 In: an image's root, and a destination. Out: files, with their attributes as far as the host allows; a line for each
 kind of thing that it did not allow.
 Rules kept here: a directory gets its attributes when all that is in it is there; further names of an inode become hard
-links; holes stay holes; files are written by a few threads, because decompressing and writing both let go of the GIL.
+links; holes stay holes; files are written by a few threads, because decompressing and writing both let go of the GIL;
+where the process may open no more files, it waits until some are written.
 Not here: what keeps everything inside the destination (destination), attributes (restore).
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -38,16 +40,35 @@ _THREAD_LIMIT = 4
 _WAITING_COUNT = 2
 
 
-def extract(root: ImagePath, destination: str | os.PathLike[str], paths: Iterable[Segment] = ()) -> list[str]:
+_SET_ID = stat.S_ISUID | stat.S_ISGID
+_CAPABILITIES = b"security.capability"
+_DEVICES = (Kind.BLOCK_DEVICE, Kind.CHARACTER_DEVICE)
+
+
+def extract(
+    root: ImagePath,
+    destination: str | os.PathLike[str],
+    paths: Iterable[Segment] = (),
+    *,
+    devices: bool = True,
+    setuid: bool = True,
+    xattrs: bool = True,
+) -> list[str]:
     """Write an image, or some of its paths, into a directory.
 
     Nothing is written outside of it, whatever names and symlinks the image has: the destination must not be a symlink,
-    and below it none is followed.
+    and below it none is followed. If extraction fails, everything that it made is removed.
+
+    As root, this restores whatever the image has: owners, set-user-ID and set-group-ID bits, devices, and extended
+    attributes with capabilities and labels. For an image of unknown origin, switch these off.
 
     Args:
         root: The image's root.
         destination: A directory that is empty or does not exist yet.
         paths: What to extract, with all that is below and the directories above; everything by default.
+        devices: Whether to make block and character devices.
+        setuid: Whether to restore set-user-ID and set-group-ID bits, and file capabilities (security.capability).
+        xattrs: Whether to restore extended attributes.
 
     Returns:
         What could not be restored, a line for each kind: owners without being root, devices, attributes that the file
@@ -61,10 +82,13 @@ def extract(root: ImagePath, destination: str | os.PathLike[str], paths: Iterabl
     """
     shortfalls = Shortfalls()
     chosen = _chosen(root, list(paths))  # before anything is written
-    with open_destination(destination, shortfalls) as target, _Files(shortfalls) as files:
+    files = _Files(shortfalls)
+    with open_destination(destination, shortfalls, files.close_some) as target, files:
         first_names: dict[int, bytes] = {}
         for here in chosen:
             inode = here.inode
+            if inode.kind in _DEVICES and not devices:
+                continue
             try:
                 if inode.kind is not Kind.DIRECTORY and inode.nlink > 1:
                     first = first_names.setdefault(inode.ref, here.path)
@@ -72,7 +96,7 @@ def extract(root: ImagePath, destination: str | os.PathLike[str], paths: Iterabl
                         if target.link(here.path, first):
                             continue
                         first_names[inode.ref] = here.path  # an inode of its own, and further names are of this one
-                _write(here, target, files)
+                _write(here, _attributes(here, setuid=setuid, xattrs=xattrs), target, files)
             except FileExistsError:
                 _refuse_twice(here)
                 raise  # a system for which two names are the same
@@ -93,9 +117,8 @@ def _refuse_twice(here: ImagePath) -> None:
         raise CorruptImageError(text, section="directory table", rule=Rule.NAME_UNIQUE)
 
 
-def _write(here: ImagePath, target: Destination, files: _Files) -> None:
+def _write(here: ImagePath, attributes: Attributes, target: Destination, files: _Files) -> None:
     inode, path = here.inode, here.path
-    attributes = _attributes(here)
     if inode.kind is Kind.DIRECTORY:
         target.directory(path, attributes)
     elif inode.kind is Kind.FILE:
@@ -149,6 +172,7 @@ class _Files:
         count = min(os.cpu_count() or 1, _THREAD_LIMIT)
         self._pool = Workers(count, "pysquash-extract")
         self._flying: deque[Future[None]] = deque()
+        self._failed: deque[Future[None]] = deque()
         self._flying_limit = count + _WAITING_COUNT
         self._batch: list[_Waiting] = []
         self._size = 0
@@ -172,6 +196,17 @@ class _Files:
         while self._flying:
             self._flying.popleft().result()
 
+    def close_some(self) -> bool:
+        """Write and close the files that are open; return whether there were any. `finish` raises what went wrong."""
+        self._start_batch()
+        if not self._flying:
+            return False
+        while self._flying:
+            future = self._flying.popleft()
+            if future.exception() is not None:
+                self._failed.append(future)
+        return True
+
     def __enter__(self) -> Self:
         return self
 
@@ -181,11 +216,14 @@ class _Files:
         self._write_batch(self._batch)
 
     def _submit(self) -> None:
+        self._start_batch()
+        while self._failed or len(self._flying) > self._flying_limit:
+            (self._failed or self._flying).popleft().result()
+
+    def _start_batch(self) -> None:
         if self._batch:
             self._flying.append(self._pool.submit(self._write_batch, self._batch))
             self._batch, self._size = [], 0
-        while len(self._flying) > self._flying_limit:
-            self._flying.popleft().result()
 
     def _write_batch(self, batch: list[_Waiting]) -> None:
         try:
@@ -223,8 +261,12 @@ def _write_content(here: ImagePath, descriptor: int) -> None:
         os.ftruncate(descriptor, inode.size)
 
 
-def _attributes(here: ImagePath) -> Attributes:
-    """Return what the image has as attributes of a path."""
+def _attributes(here: ImagePath, *, setuid: bool, xattrs: bool) -> Attributes:
+    """Return the attributes of a path that are to be restored."""
     inode, filesystem = here.inode, here.filesystem
     owner, group = filesystem.id(inode.uid_index), filesystem.id(inode.gid_index)
-    return Attributes(inode.mode & 0o7777, owner, group, inode.mtime, filesystem.xattrs(inode))
+    mode, restored = inode.mode & 0o7777, filesystem.xattrs(inode) if xattrs else {}
+    if not setuid:
+        mode &= ~_SET_ID
+        restored.pop(_CAPABILITIES, None)
+    return Attributes(mode, owner, group, inode.mtime, restored)

@@ -46,15 +46,27 @@ class SquashfsImage(Filesystem):
         return to_tar(self.root, output)
 
     def extract(
-        self, destination: str | os.PathLike[str], paths: Iterable[str | bytes | os.PathLike[str]] = ()
+        self,
+        destination: str | os.PathLike[str],
+        paths: Iterable[str | bytes | os.PathLike[str]] = (),
+        *,
+        devices: bool = True,
+        setuid: bool = True,
+        xattrs: bool = True,
     ) -> list[str]:
         """Write the image, or some of its paths, into a directory of the host; see `reader.extract.extract`.
+
+        As root, this restores owners, devices, set-ID bits and capabilities. Switch them off for an image of unknown
+        origin. If extraction fails, everything that it made is removed.
 
         Args:
             destination: A directory that is empty or does not exist yet.
             paths: What to extract; everything by default.
+            devices: Whether to make block and character devices.
+            setuid: Whether to restore set-user-ID and set-group-ID bits, and file capabilities (security.capability).
+            xattrs: Whether to restore extended attributes.
 
         Returns:
             What could not be restored, a line each.
         """
-        return extract(self.root, destination, paths)
+        return extract(self.root, destination, paths, devices=devices, setuid=setuid, xattrs=xattrs)

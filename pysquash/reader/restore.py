@@ -18,7 +18,17 @@ from typing import NamedTuple
 
 from pysquash.errors import printable
 
-__all__ = ["Attributes", "NewFile", "Shortfalls", "link_or_not", "named", "refuse_no_id", "restore", "set_xattrs"]
+__all__ = [
+    "Attributes",
+    "NewFile",
+    "Shortfalls",
+    "link_or_not",
+    "named",
+    "open_when_possible",
+    "refuse_no_id",
+    "restore",
+    "set_xattrs",
+]
 
 _SET_ID = stat.S_ISUID | stat.S_ISGID
 _NO_ID = 0xFFFF_FFFF
@@ -173,3 +183,21 @@ def link_or_not(make: Callable[[], None], path: bytes, shortfalls: Shortfalls) -
         shortfalls.note("a hard link", path, error)
         return False
     return True
+
+
+def open_when_possible(open_file: Callable[[], int], release: Callable[[], bool]) -> int:
+    """Open a file; where too many are open, close others first.
+
+    Args:
+        open_file: Opens it, and returns the descriptor.
+        release: Closes other files, and returns whether any were open.
+
+    Raises:
+        OSError: It cannot be opened, also with all others closed.
+    """
+    while True:
+        try:
+            return open_file()
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE) or not release():
+                raise

@@ -166,6 +166,43 @@ def test_an_owner_that_no_file_can_have_is_left_out(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "out/f").stat().st_mode) == 0o755
 
 
+def test_devices_set_id_bits_and_attributes_are_left_out_on_demand(tmp_path: Path) -> None:
+    """Each option alone, and all of them, compared with the whole tree."""
+    need_root()
+    without: dict[str, Callable[[Tree], Tree]] = {
+        "devices": lambda tree: {path: one for path, one in tree.items() if not one.kind.endswith("device")},
+        "setuid": lambda tree: {
+            path: dataclasses.replace(
+                one,
+                mode=one.mode & ~0o6000,
+                xattrs=tuple(pair for pair in one.xattrs if pair[0] != b"security.capability"),
+            )
+            for path, one in tree.items()
+        },
+        "xattrs": lambda tree: {path: dataclasses.replace(one, xattrs=()) for path, one in tree.items()},
+    }
+    with opened(EVERYTHING) as image:
+        image.extract(tmp_path / "whole")
+        whole = walk(tmp_path / "whole")
+        for names in (["devices"], ["setuid"], ["xattrs"], list(without)):
+            place, wanted = tmp_path / "-".join(names), whole
+            for name in names:
+                wanted = without[name](wanted)
+                assert wanted != whole
+            chosen = {name: name not in names for name in without}
+            lines = image.extract(place, devices=chosen["devices"], setuid=chosen["setuid"], xattrs=chosen["xattrs"])
+            assert lines == []
+            assert_same(walk(place), wanted)
+    (tmp_path / "image").write_bytes(EVERYTHING)
+    program = Path(sys.executable).with_name("pysquash")
+    options = [f"--no-{name}" for name in without]
+    done = subprocess.run(
+        [program, "extract", "image", *options, "-d", "out"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert_same(walk(tmp_path / "out"), walk(tmp_path / "-".join(without)))
+
+
 # --- some paths only -------------------------------------------------------------------------------------------------
 
 
@@ -402,7 +439,7 @@ def test_the_first_name_of_a_hard_link_is_not_looked_for_behind_a_symlink(
     monkeypatch.setattr(destination_module._DescriptorTree, "_leave", leave_and_swap)
     with opened(image_of(fill)) as image, no_descriptor_lost(), pytest.raises(NotADirectoryError, match="z"):
         image.extract(tmp_path / "out")
-    assert os.listdir(tmp_path / "out") == ["a"]
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o500])
@@ -485,16 +522,101 @@ def test_a_full_disk_is_raised_with_the_path_and_nothing_stays_open(
     assert caught.value.errno == errno.ENOSPC
 
 
-def test_no_descriptors_left_is_raised_and_nothing_stays_open(tmp_path: Path) -> None:
+@contextlib.contextmanager
+def descriptors(count: int) -> Iterator[None]:
+    """Allow so many descriptors more than are open."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with opened(MANY) as image, no_descriptor_lost():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) + 8, limits[1]))
-        try:
-            with pytest.raises(OSError, match="Too many open files") as caught:
-                image.extract(tmp_path / "out")
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) - 1 + count, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_no_descriptors_left_is_raised_and_nothing_stays(tmp_path: Path, count: int) -> None:
+    too_many = pytest.raises(OSError, match="Too many open files")
+    with opened(MANY) as image, no_descriptor_lost(), descriptors(count), too_many as caught:
+        image.extract(tmp_path / "out")
     assert caught.value.errno == errno.EMFILE
+    assert not (tmp_path / "out").exists()
+
+
+def fill_with_depth(writer: SquashfsWriter) -> None:
+    for depth in range(40):
+        folder = "d/" * depth
+        writer.add_file(f"{folder}first", b"%d" % depth, mode=0o640, mtime=depth)
+        writer.add_fifo(f"{folder}pipe", mtime=depth)
+        writer.add_symlink(f"{folder}symlink", "first")
+        writer.add_directory(f"{folder}z/y/x", mtime=depth)
+        writer.add_hard_link(f"{folder}z/y/x/w", f"{folder}first")
+        writer.add_hard_link(f"{folder}zz", f"{folder}z/y/x/w")
+
+
+@pytest.mark.parametrize("count", [6, 7, 8, 12, 30])
+@pytest.mark.parametrize("fill", [fill_with_depth, fill_with_many], ids=["deep", "many"])
+def test_few_descriptors_are_enough(tmp_path: Path, count: int, fill: Callable[[SquashfsWriter], None]) -> None:
+    raw = image_of(fill, block_size=4096)
+    with opened(raw) as image, no_descriptor_lost():
+        image.extract(tmp_path / "wanted")
+        with descriptors(count):
+            image.extract(tmp_path / "out")
+    assert_same(walk(tmp_path / "out"), walk(tmp_path / "wanted"))
+
+
+def test_the_command_works_with_twenty_descriptors(tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(image_of(fill_with_depth))
+    program = Path(sys.executable).with_name("pysquash")
+    command = ["sh", "-c", f"ulimit -n 20; exec {program} extract -q image -d out"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(walk(tmp_path / "out")) == len(list(opened(image_of(fill_with_depth)).root.walk()))
+
+
+@pytest.mark.parametrize("mode", [None, 0o755, 0o510])
+def test_what_was_made_is_removed_after_a_failure(tmp_path: Path, either_way: str, mode: int | None) -> None:
+    def fill(writer: SquashfsWriter) -> None:
+        writer.add_directory("", mode=0)
+        fill_with_depth(writer)
+        writer.add_file("a/closed/f", b"x")
+        writer.add_directory("a/closed", mode=0)
+        writer.add_symlink("a/up", "../..")
+        writer.add_symlink("a/kept", str(tmp_path / "kept"))
+        fill_with_many(writer)
+
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/file").write_bytes(b"kept")
+    if mode is not None:
+        (tmp_path / "out").mkdir(mode)
+        (tmp_path / "out").chmod(mode)
+    found = pytest.raises(CorruptImageError, match="data at byte")
+    with opened(damaged(image_of(fill, block_size=4096))) as image, no_descriptor_lost(), found:
+        image.extract(tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == sorted(["file", "kept"] + ["out"] * (mode is not None))
+    assert mode is None or stat.S_IMODE((tmp_path / "out").stat().st_mode) == mode
+
+
+def test_an_interrupt_removes_what_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    swapping(monkeypatch, b"many/250", interrupt)
+    with opened(MANY) as image, no_descriptor_lost(), pytest.raises(KeyboardInterrupt):
+        image.extract(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_depth_does_not_keep_from_removing(tmp_path: Path) -> None:
+    depth = 2000
+
+    def fill(writer: SquashfsWriter) -> None:
+        writer.add_file("d/" * depth + "f", b"x")
+        fill_with_many(writer)
+
+    raw = damaged(image_of(fill, block_size=4096, limits=Limits(path_size=1 << 16, depth=depth + 1)))
+    with opened(raw) as image, no_descriptor_lost(), pytest.raises(CorruptImageError):
+        image.extract(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_writes_that_take_a_part_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
