@@ -52,7 +52,7 @@ def test_the_commands_can_be_run_from_top_to_bottom(folder: Path) -> None:
     lines = [line.removeprefix("$ ").partition("  #")[0] for line in section.splitlines()]
     assert len(lines) > 10
     for line in lines:
-        if "docker://" in line:
+        if "docker://" in line or line.startswith("docker "):  # a registry or Docker is needed
             continue
         done = subprocess.run(["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, check=False)
         assert done.returncode == (1 if line.startswith("pysquash diff") else 0), f"{line}\n{done.stderr}"
