@@ -4,11 +4,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n auto
 FUZZ_SECONDS ?= 60
+MUTATIONS ?= 3000
 FUZZ_TARGET ?= $(patsubst tests/fuzz/fuzz_%.py,%,$(sort $(wildcard tests/fuzz/fuzz_*.py)))
 # tests/conftest.py describes the profiles.
 HYPOTHESIS_PROFILE ?= $(if $(CI),ci,loaded)
 
-.PHONY: help demo boot test lint types check-tools fuzz bench micro docs clean
+.PHONY: help demo boot test lint types check-tools fuzz mutations bench micro docs clean
 
 help:
 	@echo 'make demo   pack a three-layer image out of real files, list it, say where it is'
@@ -16,6 +17,7 @@ help:
 	@echo 'make test   lint, types and all tests; installs what they need'
 	@echo 'make fuzz   look for inputs that something stumbles over, FUZZ_SECONDS for each of $(FUZZ_TARGET);'
 	@echo '            FUZZ_TARGET=image for one of them'
+	@echo 'make mutations  compare check and reader with kernel and unsquashfs on $(MUTATIONS) changed images; as root on Linux'
 	@echo 'make bench  time pysquash beside the C tools, into benchmarks/RESULTS.md; BENCH_ARGS="--runs 1 growth" for less'
 	@echo 'make micro  time the parts of pysquash one by one'
 	@echo 'make docs   make docs/format.md, rules.md and compat.md, and format/packed_formats.py, out of the declarations'
@@ -72,6 +74,10 @@ fuzz: $(FUZZ_TARGET:%=fuzz-%)
 fuzz-%: $(VENV)/fuzzing
 	@mkdir -p build/fuzz/$*
 	$(BIN)/python -m tests.fuzz.fuzz_$* build/fuzz/$*/corpus -artifact_prefix=build/fuzz/$*/ -max_total_time=$(FUZZ_SECONDS)
+
+# Each disagreement is printed with its seed; the images are kept.
+mutations: $(VENV)/developing check-tools
+	$(BIN)/python -m tests.fuzz.judged_mutations --count $(MUTATIONS) --keep build/mutations
 
 bench: $(VENV)/developing check-tools
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

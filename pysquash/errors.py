@@ -169,6 +169,11 @@ class CorruptImageError(ImageError):
         self.offset = offset
         self.field = field
 
+    def in_directory(self, path: bytes) -> CorruptImageError:
+        """Return the same error with the path of the directory that it was found in."""
+        text = f"{self.text} in {printable(path) or '/'}"
+        return CorruptImageError(text, section=self.section, rule=self.rule, offset=self.offset, field=self.field)
+
 
 class VerificationError(ImageError):
     """The image that was written is not what went in.

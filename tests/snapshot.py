@@ -81,8 +81,13 @@ def need_root() -> None:
         unavailable("mounting images and making devices needs root")
 
 
-def walk(root: Path) -> Tree:
-    """Read a tree on the disk, or in a mount; relative to directory descriptors, because paths may be very long."""
+def walk(root: Path, *, is_backwards: bool = False) -> Tree:
+    """Read a tree on the disk, or in a mount; relative to directory descriptors, because paths may be very long.
+
+    Args:
+        root: The directory.
+        is_backwards: Whether names are read from the last to the first.
+    """
     seen: dict[bytes, tuple[os.stat_result, str, tuple[tuple[bytes, bytes], ...]]] = {}
     names: dict[tuple[int, int], list[bytes]] = {}
 
@@ -103,7 +108,7 @@ def walk(root: Path) -> Tree:
         while stack:
             path, descriptor = stack[-1]
             below = []
-            for text in os.listdir(descriptor):
+            for text in os.listdir(descriptor)[:: -1 if is_backwards else 1]:
                 name = os.fsencode(text)
                 place = path + b"/" + name if path else name
                 status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)

@@ -45,7 +45,12 @@ class Rule(enum.StrEnum):
         self.refused_by = refused_by
         return self
 
-    VERSION = "version", "superblock", "the version is 4.0", _BOTH
+    VERSION = (
+        "version",
+        "superblock",
+        "the version is 4.0; unsquashfs also reads versions 1.0 to 3.1, which this check does not",
+        _BOTH,
+    )
     COMPRESSOR = "compressor", "superblock", "the compressor is gzip, lzo, xz, lz4 or zstd; lzma is unsquashfs's", _BOTH
     BLOCK_SIZE = "block-size", "superblock", "block_size is 1 << block_log, from 4096 to 1 MiB", _BOTH
     BYTES_USED = "bytes-used", "superblock", "the file holds all of bytes_used", _BOTH
@@ -56,6 +61,7 @@ class Rule(enum.StrEnum):
         "the inode table, the directory table and the tables behind follow each other",
         _BOTH,
     )
+    CHECK_FLAG = "check-flag", "superblock", "flag 0x4, for checksums that no writer makes, is not set", _UNSQUASHFS
     ROOT = "root", "superblock", "root_ref leads to a directory", _BOTH
     ID_COUNT = "id-count", "superblock", "id_count is at least 1", _BOTH
     ID_COUNT_PLAUSIBLE = (
@@ -115,7 +121,7 @@ class Rule(enum.StrEnum):
         _BOTH,
     )
     EXPORT_REF = "export-ref", "export table", "each row is the reference of the inode with its number", _NEITHER
-    UNUSED = "unused", "tables", "what is unused is 0", _NEITHER
+    UNUSED = "unused", "tables", "unused fields, bits of references above 47 and unknown flags are 0", _NEITHER
 
     METADATA_SIZE = "metadata-size", "metadata blocks", "a block is stored in 1 to 8192 bytes, and holds as many", _BOTH
     METADATA_END = "metadata-end", "metadata blocks", "blocks fill their table, to the byte", _UNSQUASHFS
@@ -152,7 +158,7 @@ class Rule(enum.StrEnum):
         _KERNEL,
     )
     BLOCK_LIST = "block-list", "inodes", "all of a file is in blocks or a fragment, and their list in the table", _BOTH
-    SPARSE = "sparse", "inodes", "sparse counts the bytes in holes", _NEITHER
+    SPARSE = "sparse", "inodes", "sparse counts the bytes in holes, or is 0", _NEITHER
     BASIC_FILE = "basic-file", "inodes", "a file with several names is of the extended type", _NEITHER
     NLINK = (
         "nlink",

@@ -12,6 +12,7 @@ from typing import Final
 __all__ = [
     "DATA_RAW",
     "METADATA_RAW",
+    "METADATA_REF_MASK",
     "XATTR_OUT_OF_LINE",
     "data_word",
     "device_number",
@@ -28,6 +29,9 @@ DATA_RAW: Final = 1 << 24
 
 METADATA_RAW: Final = 1 << 15
 """Set in a metadata block's header: the block is stored as it is."""
+
+METADATA_REF_MASK: Final = (1 << 48) - 1
+"""The bits of a metadata reference that Linux and unsquashfs use."""
 
 XATTR_OUT_OF_LINE: Final = 0x100
 """Set in an xattr's type: instead of the value stands a reference to it."""
@@ -46,8 +50,11 @@ def metadata_ref(block_start: int, offset: int) -> int:
 
 
 def split_metadata_ref(ref: int) -> tuple[int, int]:
-    """Unpack a metadata reference into (block_start, offset). The reverse of `metadata_ref`."""
-    return ref >> 16, ref & 0xFFFF
+    """Unpack a metadata reference into (block_start, offset). The reverse of `metadata_ref`.
+
+    Bits 48 to 63 are ignored, as Linux and unsquashfs do.
+    """
+    return ref >> 16 & 0xFFFF_FFFF, ref & 0xFFFF
 
 
 def metadata_word(stored_size: int, *, raw: bool) -> int:

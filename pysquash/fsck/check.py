@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import sys
 from array import array
+from collections.abc import Collection
+from typing import Any
 
 from pysquash.compression.base import settings_for
 from pysquash.errors import CorruptImageError
 from pysquash.format.constants import NO_TABLE
 from pysquash.format.records import ExportRef, Superblock
 from pysquash.format.rules import Rule
+from pysquash.format.words import METADATA_REF_MASK
 from pysquash.fsck.blocks import BlockChecker
 from pysquash.fsck.data import DataChecker
 from pysquash.fsck.directories import TreeChecker
@@ -27,12 +30,12 @@ from pysquash.fsck.findings import Finding, Findings
 from pysquash.fsck.inodes import InodeChecker
 from pysquash.fsck.metadata import Chain, read_chain
 from pysquash.fsck.superblock import check_compressor_options, check_superblock, check_unannounced_options
-from pysquash.fsck.tables import check_tables
+from pysquash.fsck.tables import check_tables, report_misfits
 from pysquash.fsck.xattrs import XattrChecker
 from pysquash.reader.data import DataReader
 from pysquash.reader.input import Input, InputTarget
 from pysquash.reader.metadata import MetadataReader
-from pysquash.reader.tables import Table
+from pysquash.reader.tables import FRAGMENTS, IDS, XATTR_IDS, Table, TableKind
 
 __all__ = ["check"]
 
@@ -45,7 +48,7 @@ def check(image: InputTarget, *, offset: int = 0) -> list[Finding]:
         offset: The byte in it at which the image starts.
 
     Returns:
-        What is wrong; [] where kernel and unsquashfs would both take every byte.
+        The findings; [] for a clean image. If all are notes, the kernel and unsquashfs both read the image.
 
     Raises:
         OSError: The file cannot be read.
@@ -90,7 +93,10 @@ def _check_behind(source: Input, superblock: Superblock, findings: Findings) -> 
     xattrs = XattrChecker(tables.xattrs, xattr_chain, findings, is_missing=is_missing)
     inodes = InodeChecker(superblock, inode_table, inode_chain, data, xattrs, findings)
     tree = TreeChecker(superblock.inode_count, listings, listing_chain, inodes, findings)
-    tree.walk(superblock.root_ref)
+    tree.walk(superblock.root_ref & METADATA_REF_MASK)
+    used_rows: dict[TableKind[Any], Collection[int]]
+    used_rows = {IDS: inodes.used_ids, FRAGMENTS: data.used_fragments, XATTR_IDS: xattrs.used_sets}
+    report_misfits(tables.misfits, used_rows, findings, is_whole=tree.is_whole)
     data.finish()
     check_unannounced_options(source, superblock, data.start, findings)
     for each in (inode_chain, listing_chain, xattr_chain):

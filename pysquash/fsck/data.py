@@ -30,7 +30,11 @@ _UNREAD_COUNT = 10_000
 
 
 class DataChecker:
-    """The data area of an image."""
+    """The data area of an image.
+
+    Attributes:
+        used_fragments: Rows of the fragment table in which files have their tails.
+    """
 
     def __init__(
         self,
@@ -59,7 +63,7 @@ class DataChecker:
         self._room = superblock.bytes_used
         # Fragment blocks that are wrong: what is, and whether a file has its tail there.
         self._unread: dict[int, list[Finding]] = {}
-        self._needed: set[int] = set()
+        self.used_fragments: set[int] = set()
         self._fragment_sizes = array("q")
         self._has_fragments = fragments is not None or not superblock.fragment_count
         if fragments is not None:
@@ -160,12 +164,13 @@ class DataChecker:
                     each.text,
                     section=each.section,
                     offset=each.offset,
-                    refused_by=each.refused_by if index in self._needed else (),
+                    refused_by=each.refused_by if index in self.used_fragments else (),
                 )
 
     def _check_tail(self, inode: Inode, tail_size: int, path: bytes, offset: int) -> None:
         index = inode.fragment_index
         sizes = self._fragment_sizes
+        self.used_fragments.add(index)
         if index >= len(sizes):
             if self._has_fragments:
                 text = f"is {index}, there are {len(sizes)} fragment blocks"
@@ -178,7 +183,6 @@ class DataChecker:
                     path=path,
                 )
             return
-        self._needed.add(index)
         if sizes[index] != _UNREADABLE and inode.fragment_offset + tail_size > sizes[index]:
             text = f"is {inode.fragment_offset}, for {tail_size} bytes of a block of {sizes[index]}"
             self._findings.add(

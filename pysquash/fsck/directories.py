@@ -9,6 +9,7 @@ Not here: what can be said of one inode by itself (inodes).
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from typing import NamedTuple
 
 from pysquash.errors import CorruptImageError, printable
@@ -86,6 +87,8 @@ class TreeChecker:
         self._links: dict[int, _Links] = {}
         self._beyond: list[tuple[int, bytes | None, int]] = []
         self._misnumbered: list[tuple[Name, Inode, bytes | None, str]] = []
+        # How many entries of an inode say another number.
+        self._misnumbered_counts: Counter[int] = Counter()
         self._listed: list[tuple[int, int, bytes | None]] = []
         self.numbers: dict[int, int] = {}
         self.is_whole = True
@@ -101,7 +104,7 @@ class TreeChecker:
             self._findings.add(Rule.ROOT, text, section="superblock", field="root_ref")
             self.is_whole = False
             return
-        self._meet(root, b"")
+        self._meet(root, b"", root.number)
         waiting = [_Directory(root, b"", b"", 0)]
         while waiting:
             here = waiting.pop()
@@ -121,7 +124,7 @@ class TreeChecker:
             self._take_listing(inode, path)
             names: dict[bytes, int] = {}
             last = b""
-            for name in read_names(self._listings, inode):
+            for name in read_names(self._listings, inode, in_any_order=True):
                 self._check_name(name.name, last, inode, path)
                 last = name.name
                 names[last] = name.ref
@@ -207,7 +210,7 @@ class TreeChecker:
         if inode is None:
             return name.type, None
         self._check_entry(name, inode.number, inode.kind, parent, folder)
-        self._meet(inode, path)
+        self._meet(inode, path, name.number)
         if inode.kind is not Kind.DIRECTORY:
             if inode.nlink != 1:
                 self._links[name.ref] = _Links(inode, self._kept_path(path))
@@ -233,28 +236,35 @@ class TreeChecker:
         if name.type != kind:
             # unsquashfs asks an entry for one thing only, whether it is a directory; Linux shows its type to programs.
             refused_by: tuple[str, ...] = (KERNEL,)
-            if Kind.DIRECTORY in (name.type, kind):
-                refused_by = (KERNEL, UNSQUASHFS)
-            elif name.type == 0:
+            if name.type == 0:
                 refused_by = ()  # to Linux, a type that the directory does not know
+            if Kind.DIRECTORY in (name.type, kind):
+                refused_by = (*refused_by, UNSQUASHFS)
             text = f"{printable(name.name)!r} says {name.type}, its inode is of type {kind}"
             rule = Rule.ENTRY_KIND if name.type in _BASIC_TYPES else Rule.ENTRY_TYPE
             self._add_entry(rule, text, name, parent, folder, "type", refused_by)
         if name.number != number:
+            self._misnumbered_counts[name.ref] += 1
             text = f"{printable(name.name)!r} says {name.number}, its inode is {number}"
             if len(self._misnumbered) < _KEPT_COUNT:
                 self._misnumbered.append((name, parent, self._kept_path(folder), text))
             else:
                 self._add_entry(Rule.ENTRY_NUMBER, text, name, parent, folder, "number_delta")
 
-    def _meet(self, inode: Inode, path: bytes) -> None:
-        """Note an inode, and see that its number is its own."""
+    def _meet(self, inode: Inode, path: bytes, entry_number: int) -> None:
+        """Note an inode, and see that its number is its own; `entry_number` is what its directory entry says."""
         number = inode.number
         self._met[inode.ref] = number << 3 | inode.kind
         if number < 1:
             self._add(Rule.INODE_NUMBER, "is 0", inode, path, "number")
         elif number in self.numbers:
-            self._add(Rule.INODE_NUMBER_UNIQUE, f"{number} is another inode's as well", inode, path, "number")
+            other = self.numbers[number]
+            is_known_to_linux = entry_number == number and other not in self._misnumbered_counts
+            refused_by: tuple[str, ...] = (KERNEL,) if is_known_to_linux else ()
+            if Kind.DIRECTORY not in (inode.kind, self._met[other] & 7):
+                refused_by = (KERNEL, UNSQUASHFS)  # two names of one number are hard links
+            text = f"{number} is another inode's as well"
+            self._add(Rule.INODE_NUMBER_UNIQUE, text, inode, path, "number", refused_by)
         else:
             if number > self._inode_count and len(self._beyond) < _KEPT_COUNT:
                 self._beyond.append((number, self._kept_path(path), self._inodes.offset(inode.ref)))
@@ -332,17 +342,28 @@ class TreeChecker:
         if root.parent_number not in (0, self._inode_count + 1) and has_count and not self._beyond:
             text = f"of the root is {root.parent_number}, not {self._inode_count + 1}"
             self._add(Rule.PARENT_NUMBER, text, root, b"", "parent_number")
+        refs: dict[int, set[int]] = {}
+        for name, *_ in self._misnumbered:
+            refs.setdefault(name.number, set()).add(name.ref)
         for name, parent, folder, text in self._misnumbered:
-            # Linux takes two names of one number for one inode.
-            refused_by = None if name.number in self.numbers else ()
+            # To Linux, entries of one number are names of one inode.
+            owner = self.numbers.get(name.number, name.ref)
+            is_shared = len(refs[name.number]) > 1 or (owner != name.ref and self._is_named_right(owner, root.ref))
+            refused_by = None if is_shared else ()
             self._add_entry(Rule.ENTRY_NUMBER, text, name, parent, folder, "number_delta", refused_by)
+
+    def _is_named_right(self, ref: int, root_ref: int) -> bool:
+        """Tell whether an entry of an inode says its number; the root has no entry, and is known by its number."""
+        return ref == root_ref or self._name_counts.get(ref, 1) > self._misnumbered_counts[ref]
 
     def _check_links(self) -> None:
         for ref, (inode, path) in self._links.items():
-            names = self._name_counts.pop(ref, 1)
+            names = self._name_counts.get(ref, 1)
             if inode.nlink != names:
                 self._add(Rule.NLINK, f"is {inode.nlink}, it has {names} names", inode, path, "nlink")
         for ref, names in self._name_counts.items():
+            if ref in self._links:
+                continue
             inode = self._inodes.again(ref)
             rule = Rule.BASIC_FILE if inode.type is InodeType.BASIC_FILE else Rule.NLINK
             text = f"inode {inode.number} has {names} names, and nlink is 1"

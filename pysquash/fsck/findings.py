@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Literal
 
 from pysquash.errors import CorruptImageError, printable
 from pysquash.format.rules import Rule
@@ -42,6 +43,11 @@ class Finding:
     field: str | None = None
     path: bytes | None = None
 
+    @property
+    def severity(self) -> Literal["error", "note"]:
+        """Return "error" where the kernel or unsquashfs fails or shows something else, and "note" otherwise."""
+        return "error" if self.refused_by else "note"
+
     def __str__(self) -> str:
         where = self.section
         if self.offset is not None:
@@ -50,7 +56,9 @@ class Finding:
             where += f", {printable(self.path)}"
         if self.field is not None:
             where += f", {self.field}"
-        return f"{where}: {self.text} [{self.rule}: {' and '.join(self.refused_by) or 'nobody'} would refuse it]"
+        judges = " and ".join(self.refused_by)
+        verdict = f"refused or misread by {judges}" if judges else "read by kernel and unsquashfs"
+        return f"{self.severity}: {where}: {self.text} [{self.rule}: {verdict}]"
 
 
 class Findings:

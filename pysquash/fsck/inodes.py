@@ -35,6 +35,7 @@ class InodeChecker:
         table: Reads it.
         chain: Its blocks.
         unread_count: References at which no inode could be read.
+        used_ids: Rows of the id table that inodes have.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class InodeChecker:
         self.table = table
         self.chain = chain
         self.unread_count = 0
+        self.used_ids: set[int] = set()
 
     def offset(self, ref: int) -> int:
         """Give the byte in the image at which an inode's metadata block starts."""
@@ -129,6 +131,7 @@ class InodeChecker:
 
         if inode.mode & ~_PERMISSION_BITS:
             broken(Rule.INODE_MODE, f"is {inode.mode:#o}", "mode")
+        self.used_ids |= {inode.uid_index, inode.gid_index}
         id_count = self._superblock.id_count
         if inode.uid_index >= id_count:
             broken(Rule.ID_INDEX, f"is {inode.uid_index}, there are {id_count} rows", "uid_index")
@@ -157,7 +160,8 @@ class InodeChecker:
         # A basic file has no count: mksquashfs 4.5 gives that type to a file that is one hole.
         if hole_size is None or inode.type is InodeType.BASIC_FILE:
             return
-        # Of a file that is one hole, tar2sqfs 1.2 counts all bytes, and others all but one.
-        if inode.sparse not in (hole_size, min(hole_size, max(0, inode.size - 1))):
+        # Of a file that is one hole, tar2sqfs 1.2 counts all bytes, and others all but one. mksquashfs writes 0 for a
+        # file that had blocks of zeros and no holes where it was read from.
+        if inode.sparse not in (0, hole_size, min(hole_size, max(0, inode.size - 1))):
             text = f"is {inode.sparse}, {hole_size} of {inode.size} bytes are in holes"
             findings.add(Rule.SPARSE, text, section=_SECTION, offset=offset, field="sparse", path=path)

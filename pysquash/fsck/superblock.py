@@ -31,15 +31,22 @@ from pysquash.format.records import (
     Superblock,
 )
 from pysquash.format.rules import KERNEL, UNSQUASHFS, Rule
-from pysquash.format.words import metadata_word
+from pysquash.format.words import METADATA_REF_MASK, metadata_word
 from pysquash.fsck.findings import Findings
 from pysquash.reader.input import Input
 from pysquash.reader.metadata import read_stored_block
+from pysquash.reader.superblock import SWAPPED_MAGIC
 
 __all__ = ["check_compressor_options", "check_superblock", "check_unannounced_options"]
 
 _SECTION = "superblock"
+_OLDEST_VERSION = (1, 0)
+_LAST_OLD_VERSION = (3, 1)
+_NEGATIVE_MINOR = 0x8000
+"""From here on, the minor version is negative to Linux, and so not too high."""
 _BLOCK_LOGS = range(12, 21)
+_CHECK_FLAG = 0x0004
+"""To unsquashfs, each metadata block has a byte more in front. Linux ignores the flag."""
 _SECTOR_SIZE = 1024
 """Bytes that the kernel reads together: what is left of a file behind the last whole ones cannot be read."""
 
@@ -70,8 +77,15 @@ def check_superblock(source: Input, findings: Findings) -> Superblock | None:
     if source.size < SUPERBLOCK.size:
         raise NotSquashfsError(f"a file of {max(0, source.size)} bytes is too short for a superblock")
     superblock = SUPERBLOCK.unpack(source.read(0, SUPERBLOCK.size, section=_SECTION, rule=Rule.BYTES_USED))
+    if superblock.magic == SWAPPED_MAGIC:
+        text = "is big-endian, as before 4.0"
+        findings.add(Rule.VERSION, text, section=_SECTION, field="magic", refused_by=(KERNEL,))
+        return None
     if superblock.magic != MAGIC:
         raise NotSquashfsError(f"the first four bytes are {superblock.magic:#010x}, not {MAGIC:#010x}")
+    if not _check_version(superblock, findings):
+        return None
+    _check_flags(superblock, findings)
     is_usable = [
         _check_kind(superblock, findings),
         _check_extent(superblock, source.size, findings),
@@ -80,13 +94,36 @@ def check_superblock(source: Input, findings: Findings) -> Superblock | None:
     return superblock if all(is_usable) else None
 
 
+def _check_version(superblock: Superblock, findings: Findings) -> bool:
+    """Check the version: in any other than 4.0, the fields of the superblock are others."""
+    version = (superblock.version_major, superblock.version_minor)
+    if version == VERSION:
+        return True
+    refused_by = None
+    if _OLDEST_VERSION <= version <= _LAST_OLD_VERSION:
+        refused_by = (KERNEL,)
+    elif version[0] == VERSION[0] and version[1] >= _NEGATIVE_MINOR:
+        refused_by = (UNSQUASHFS,)
+    text = f"is {version[0]}.{version[1]}, not 4.0"
+    findings.add(Rule.VERSION, text, section=_SECTION, field="version_major", refused_by=refused_by)
+    return False
+
+
+def _check_flags(superblock: Superblock, findings: Findings) -> None:
+    """Check what has flags and bits that nothing uses."""
+    flags = superblock.flags
+    if flags & _CHECK_FLAG:
+        findings.add(Rule.CHECK_FLAG, f"is set in {flags:#x}", section=_SECTION, field="flags")
+    unknown = flags & ~_CHECK_FLAG & ~sum(SuperblockFlag)
+    if unknown:
+        findings.add(Rule.UNUSED, f"has unknown flags {unknown:#x}", section=_SECTION, field="flags")
+    if superblock.root_ref & ~METADATA_REF_MASK:
+        text = f"is {superblock.root_ref:#x}, of which bits 48 to 63 are ignored"
+        findings.add(Rule.UNUSED, text, section=_SECTION, field="root_ref")
+
+
 def _check_kind(superblock: Superblock, findings: Findings) -> bool:
     """Check what says how to read all else."""
-    version = (superblock.version_major, superblock.version_minor)
-    if version != VERSION:
-        text = f"is {version[0]}.{version[1]}, not 4.0"
-        findings.add(Rule.VERSION, text, section=_SECTION, field="version_major")
-        return False
     if superblock.compressor not in list(CompressorId):
         text = f"is {superblock.compressor}, not 1 to 6"
         findings.add(Rule.COMPRESSOR, text, section=_SECTION, field="compressor")

@@ -9,6 +9,7 @@ Not here: what rows say (data, tree, xattrs).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from pysquash.compression.base import CompressorSettings
@@ -23,9 +24,25 @@ from pysquash.reader.superblock import next_start
 from pysquash.reader.tables import EXPORTS, FRAGMENTS, IDS, Table, TableKind
 from pysquash.reader.xattrs import XattrReader
 
-__all__ = ["Tables", "check_tables"]
+__all__ = ["Tables", "check_tables", "report_misfits"]
 
 _STEP_LIMIT = METADATA_HEADER.size + METADATA_SIZE
+
+
+class Misfit(NamedTuple):
+    """A block of rows that has another size than it should.
+
+    Attributes:
+        kind: The table.
+        text: What is wrong.
+        offset: The byte in the image at which the block starts.
+        missing: The rows that are not where they should be.
+    """
+
+    kind: TableKind[Any]
+    text: str
+    offset: int
+    missing: range
 
 
 class Tables(NamedTuple):
@@ -39,6 +56,7 @@ class Tables(NamedTuple):
         xattr_end: Absolute byte at which keys and values of xattrs end.
         directory_end: Absolute byte at which the directory table ends.
         is_sure: Whether `directory_end` is known, and not only the nearest thing that is known of.
+        misfits: Blocks of rows that have another size than they should.
     """
 
     ids: Table[Id] | None
@@ -48,6 +66,32 @@ class Tables(NamedTuple):
     xattr_end: int
     directory_end: int
     is_sure: bool
+    misfits: list[Misfit]
+
+
+def report_misfits(
+    misfits: list[Misfit], used_rows: dict[TableKind[Any], Collection[int]], findings: Findings, *, is_whole: bool
+) -> None:
+    """Report blocks of another size than they should have, when it is known which rows inodes use.
+
+    unsquashfs reads whole tables. Linux reads the rows that it needs, and only NFS needs exports.
+
+    Args:
+        misfits: The blocks.
+        used_rows: The rows of each table that inodes use.
+        findings: Takes the findings.
+        is_whole: Whether all inodes are known.
+    """
+    for each in misfits:
+        used = used_rows.get(each.kind, ())
+        refused_by: tuple[str, ...] = (UNSQUASHFS,)
+        if each.kind is EXPORTS:
+            refused_by = ()
+        elif each.missing and (not is_whole or any(row in each.missing for row in used)):
+            refused_by = (KERNEL, UNSQUASHFS)
+        findings.add(
+            Rule.TABLE_BLOCK_SIZE, each.text, section=each.kind.section, offset=each.offset, refused_by=refused_by
+        )
 
 
 def check_tables(
@@ -85,6 +129,7 @@ class _Finder:
         self._blocks = blocks
         self._findings = findings
         self._end: int | None = superblock.bytes_used
+        self._misfits: list[Misfit] = []
 
     def find(self) -> Tables | None:
         superblock = self._superblock
@@ -103,7 +148,7 @@ class _Finder:
             return None
         if directory_end is None:
             directory_end = next_start(superblock, directory_start)
-        return Tables(ids, fragments, exports, xattrs, xattr_end, directory_end, is_sure)
+        return Tables(ids, fragments, exports, xattrs, xattr_end, directory_end, is_sure, self._misfits)
 
     def _find_xattrs(self) -> tuple[XattrReader | None, int]:
         findings, start = self._findings, self._superblock.xattr_table_start
@@ -168,9 +213,12 @@ class _Finder:
             wanted = table.block_size(row)
             if plain is not None and len(plain) != wanted:
                 text = f"block {row} holds {len(plain)} bytes, not {wanted}"
-                # Only NFS asks for exports.
-                needed_by = () if kind is EXPORTS else None
-                findings.add(Rule.TABLE_BLOCK_SIZE, text, section=kind.section, offset=start, refused_by=needed_by)
+                first = row * (METADATA_SIZE // kind.codec.size)
+                # What a block that is not the last lacks is in the next one, so that all further rows are moved.
+                is_last = row == len(locations) - 1
+                end_row = first + wanted // kind.codec.size if is_last else table.row_count
+                missing = range(first + min(len(plain), wanted) // kind.codec.size, end_row)
+                self._misfits.append(Misfit(kind, text, start, missing))
         return locations[0] if locations else table.list_start  # exports of no inodes
 
     def _check_locations(self, table: Table[Any], locations: list[int]) -> bool:
@@ -183,6 +231,8 @@ class _Finder:
                 refused_by: tuple[str, ...] = (KERNEL,)
                 if table.kind is FRAGMENTS:  # of this list, the kernel looks at the first only
                     refused_by = (KERNEL,) if locations[0] >= table.list_start else ()
+                if start >= self._superblock.bytes_used and table.kind is not EXPORTS:
+                    refused_by = (*refused_by, UNSQUASHFS)
                 self._findings.add(
                     Rule.LOCATION_ORDER,
                     text,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pysquash.errors import CorruptImageError, printable
 from pysquash.format.constants import NO_XATTRS, XATTR_PREFIXES
 from pysquash.format.rules import KERNEL, Rule
-from pysquash.format.words import split_metadata_ref
+from pysquash.format.words import METADATA_REF_MASK, split_metadata_ref
 from pysquash.fsck.findings import Findings
 from pysquash.fsck.metadata import UNREAD_RULES, XATTR_SECTION, Chain
 from pysquash.reader.inodes import Inode
@@ -25,7 +25,11 @@ _USER = XATTR_PREFIXES[0]
 
 
 class XattrChecker:
-    """The sets of an image, checked."""
+    """The sets of an image, checked.
+
+    Attributes:
+        used_sets: Rows of the xattr id table that inodes have.
+    """
 
     def __init__(
         self, xattrs: XattrReader | None, chain: Chain | None, findings: Findings, *, is_missing: bool
@@ -41,6 +45,7 @@ class XattrChecker:
         self._findings = findings
         self._is_missing = is_missing
         self._has_user = bytearray()
+        self.used_sets: set[int] = set()
         if xattrs is None or chain is None:
             return
         self._room = chain.size
@@ -49,6 +54,8 @@ class XattrChecker:
             try:
                 self._check_set(xattrs, chain, index)
             except CorruptImageError as error:
+                if error.rule == Rule.TABLE_BLOCK_SIZE:  # which is reported of the block
+                    continue
                 if chain.is_whole or error.rule not in UNREAD_RULES:
                     findings.add_error(error, offset=xattrs.rows.list_start)
                 chain.is_needed = True
@@ -68,6 +75,7 @@ class XattrChecker:
         index = inode.xattr_index
         if index == NO_XATTRS or self._is_missing:
             return
+        self.used_sets.add(index)
         if index >= len(self._has_user):
             text = f"is {index}, there are {len(self._has_user)} rows"
             refused_by = None if self._has_user else ()  # without a table, nobody looks
@@ -92,6 +100,9 @@ class XattrChecker:
         row = xattrs.rows[index]
         block_start, byte_offset = split_metadata_ref(row.ref)
         offset = xattrs.rows.location(0)
+        if row.ref & ~METADATA_REF_MASK:
+            text = f"row {index} is {row.ref:#x}, of which bits 48 to 63 are ignored"
+            findings.add(Rule.UNUSED, text, section="xattr id table", offset=offset, field="ref")
         if chain.position(block_start, byte_offset) is None:
             chain.is_needed = True
             if chain.is_whole:

@@ -3,7 +3,8 @@
 In: a directory's inode. Out: its entries in the order in which they stand, or the one of a name.
 On disk: "Directory table", "Directory index".
 Rules kept here: a header covers 1 to 256 entries; entries end where the listing does; a name is 1 to 256 bytes, and
-none that leads anywhere else: no `/`, no NUL, not `.` or `..`.
+none that leads anywhere else: no `/`, no NUL, not `.` or `..`. Names are sorted and unique. Readers depend on
+it: a name that is both a symlink and a directory leads out of the directory into which it is unpacked.
 Not here: looking a path up (path).
 """
 
@@ -76,7 +77,12 @@ class IndexRow(NamedTuple):
 
 
 def read_names(
-    listings: MetadataReader, inode: Inode, position: int = 0, block_start: int | None = None
+    listings: MetadataReader,
+    inode: Inode,
+    position: int = 0,
+    block_start: int | None = None,
+    *,
+    in_any_order: bool = False,
 ) -> Iterator[Name]:
     """Yield a directory's entries, all of them or from one header on.
 
@@ -87,9 +93,10 @@ def read_names(
         inode: A directory's.
         position: Byte of a header, from the listing's start.
         block_start: Metadata block in which that header starts; None for the listing's own.
+        in_any_order: Accept unsorted and duplicate names; only for a check, which reports them.
 
     Raises:
-        CorruptImageError: The listing is cut short, or a count, a size or a name in it is not as it may be.
+        CorruptImageError: The listing is cut short, or a count, a size, a name or the order of names is invalid.
     """
     left = inode.listing_size - position
     if left <= 0:
@@ -100,7 +107,7 @@ def read_names(
     cursor = Cursor(listings, block_start, offset)
     header_size, entry_size = DIRECTORY_HEADER.size, DIRECTORY_ENTRY.size
     unpack_entry = _unpack_entry
-    buffer, at, count = b"", 0, 0
+    buffer, at, count, last = b"", 0, 0, b""
     while left > 0 or count:
         if len(buffer) - at < _RUN_SIZE_LIMIT and len(buffer) - at < left:
             buffer, at = _refilled(cursor, buffer, at, left), 0
@@ -131,7 +138,9 @@ def read_names(
             raise _corrupt(text, "last_name_index", Rule.LISTING_END)
         if b"/" in name or b"\0" in name or name == b"." or name == b"..":
             raise _corrupt(f"the name {printable(name)!r}, which may not be one", "name", Rule.NAME_CHARACTERS)
-        at = end
+        if name <= last and not in_any_order:
+            raise _disorder(name, last)
+        at, last = end, name
         count -= 1
         yield Name(name, entry_type, base_number + delta, run_ref | inode_offset)
 
@@ -227,6 +236,13 @@ def _refilled(cursor: Cursor, buffer: bytes, at: int, left: int) -> bytes:
         parts.append(cursor.rest_of_block())
         size += len(parts[-1])
     return b"".join(parts)
+
+
+def _disorder(name: bytes, last: bytes) -> CorruptImageError:
+    if name == last:
+        return _corrupt(f"duplicate name {printable(name)!r}", "name", Rule.NAME_UNIQUE)
+    text = f"unsorted names: {printable(name)!r} after {printable(last)!r}"
+    return _corrupt(text, "name", Rule.NAME_ORDER)
 
 
 def _corrupt(text: str, field: str, rule: Rule = Rule.LISTING) -> CorruptImageError:

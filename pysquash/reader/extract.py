@@ -18,8 +18,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from typing import Self
 
-from pysquash.errors import CorruptImageError, ImageError, PathNotFoundError, printable
-from pysquash.format.rules import Rule
+from pysquash.errors import ImageError, PathNotFoundError, printable
 from pysquash.reader.destination import Destination, open_destination
 from pysquash.reader.path import ImagePath, Segment
 from pysquash.reader.restore import Attributes, NewFile, Shortfalls, named, restore
@@ -76,7 +75,7 @@ def extract(
 
     Raises:
         PathNotFoundError: One of the paths is not in the image.
-        ImageError: The image is damaged, or has a name twice.
+        ImageError: The image is damaged, or the names of a directory are not sorted and unique.
         FileExistsError: The destination is not empty.
         OSError: The destination is a symlink, or something cannot be written.
     """
@@ -89,32 +88,16 @@ def extract(
             inode = here.inode
             if inode.kind in _DEVICES and not devices:
                 continue
-            try:
-                if inode.kind is not Kind.DIRECTORY and inode.nlink > 1:
-                    first = first_names.setdefault(inode.ref, here.path)
-                    if first != here.path:
-                        if target.link(here.path, first):
-                            continue
-                        first_names[inode.ref] = here.path  # an inode of its own, and further names are of this one
-                _write(here, _attributes(here, setuid=setuid, xattrs=xattrs), target, files)
-            except FileExistsError:
-                _refuse_twice(here)
-                raise  # a system for which two names are the same
+            if inode.kind is not Kind.DIRECTORY and inode.nlink > 1:
+                first = first_names.setdefault(inode.ref, here.path)
+                if first != here.path:
+                    if target.link(here.path, first):
+                        continue
+                    first_names[inode.ref] = here.path  # an inode of its own, and further names are of this one
+            _write(here, _attributes(here, setuid=setuid, xattrs=xattrs), target, files)
         # Before directories get their attributes and are closed, nothing may go wrong any more.
         files.finish()
     return shortfalls.lines()
-
-
-def _refuse_twice(here: ImagePath) -> None:
-    """Tell whether a name that is taken was taken by the image itself.
-
-    Raises:
-        CorruptImageError: It has the name twice.
-    """
-    name = here.path.rpartition(b"/")[2]
-    if sum(each == name for each, *_ in here.filesystem.names(here.parent.inode)) > 1:
-        text = f"{printable(here.path)}: the name is there twice"
-        raise CorruptImageError(text, section="directory table", rule=Rule.NAME_UNIQUE)
 
 
 def _write(here: ImagePath, attributes: Attributes, target: Destination, files: _Files) -> None:

@@ -19,6 +19,7 @@ from pysquash.compression.base import settings_for
 from pysquash.errors import CorruptImageError
 from pysquash.format.constants import NO_TABLE, NO_XATTRS, CompressorId, SuperblockFlag
 from pysquash.format.rules import Rule
+from pysquash.format.words import METADATA_REF_MASK
 from pysquash.reader.data import DataReader
 from pysquash.reader.directories import Name, ReadThrough, find_name, read_names
 from pysquash.reader.inodes import Inode, read_inode
@@ -120,7 +121,7 @@ class Filesystem:
             CorruptImageError: There is no inode where it should be, or that of something else.
         """
         if self._root is None:
-            inode = self.read_inode(self.superblock.root_ref)
+            inode = self.read_inode(self.superblock.root_ref & METADATA_REF_MASK)
             if inode.kind is not Kind.DIRECTORY:
                 text = f"leads to a {inode.kind.name.lower()}, not to a directory"
                 raise CorruptImageError(text, section="superblock", rule=Rule.ROOT, field="root_ref")

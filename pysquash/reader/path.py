@@ -278,14 +278,18 @@ class ImagePath:
         Raises:
             PathNotFoundError: There is no such path.
             PathNotDirectoryError: It is no directory.
+            CorruptImageError: The directory is damaged, or its names are not sorted and unique.
         """
         folder = self.resolve() if self.is_symlink() else self
         if folder.inode.kind is not Kind.DIRECTORY:
             raise PathNotDirectoryError(f"{printable(self.path)} is no directory")
         filesystem = self._filesystem
         prefix = self.path + b"/" if self.path else b""
-        for name, _, _, ref in filesystem.names(folder.inode):
-            yield ImagePath(filesystem, prefix + name, ref)
+        try:
+            for name, _, _, ref in filesystem.names(folder.inode):
+                yield ImagePath(filesystem, prefix + name, ref)
+        except CorruptImageError as error:
+            raise error.in_directory(self.path) from error
 
     def walk(self) -> Iterator[ImagePath]:
         """Yield this path and all below it, each directory before what is in it; symlinks are not followed.

@@ -15,10 +15,10 @@ from pysquash.format.records import SUPERBLOCK, Superblock
 from pysquash.format.rules import Rule
 from pysquash.reader.input import Input
 
-__all__ = ["next_start", "read_superblock"]
+__all__ = ["SWAPPED_MAGIC", "next_start", "read_superblock"]
 
 _BLOCK_LOGS = range(12, 21)
-_SWAPPED_MAGIC = int.from_bytes(MAGIC.to_bytes(4, "little"), "big")
+SWAPPED_MAGIC = int.from_bytes(MAGIC.to_bytes(4, "little"), "big")
 
 
 def read_superblock(source: Input) -> Superblock:
@@ -32,7 +32,7 @@ def read_superblock(source: Input) -> Superblock:
     if source.size < SUPERBLOCK.size:
         raise NotSquashfsError(f"a file of {max(0, source.size)} bytes is too short for a superblock")
     superblock = SUPERBLOCK.unpack(source.read(0, SUPERBLOCK.size, section="superblock", rule=Rule.BYTES_USED))
-    if superblock.magic == _SWAPPED_MAGIC:
+    if superblock.magic == SWAPPED_MAGIC:
         raise UnsupportedImageError("a big-endian image, which is of a version before 4.0")
     if superblock.magic != MAGIC:
         raise NotSquashfsError(f"the first four bytes are {superblock.magic:#010x}, not {MAGIC:#010x}")

@@ -742,7 +742,7 @@ class Forge:
     def _fill_superblock(self) -> None:
         layout = self.layout
         has_xattrs = bool(self.attribute_sets) if self.has_xattr_table is None else self.has_xattr_table
-        flags = self.superblock["flags"] & ~(SuperblockFlag.EXPORTABLE | SuperblockFlag.NO_XATTRS)
+        flags = self.superblock["flags"] & ~int(SuperblockFlag.EXPORTABLE | SuperblockFlag.NO_XATTRS)
         flags |= SuperblockFlag.EXPORTABLE if self.exports else 0
         flags |= 0 if has_xattrs else SuperblockFlag.NO_XATTRS
         self.superblock.set(flags=flags)

@@ -6,9 +6,13 @@ program has a time limit, because a broken image can keep one busy for ever, and
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import pickle
+import platform
+import re
+import select
 import stat
 import subprocess
 import sys
@@ -19,11 +23,28 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import pytest
+
 from tests.snapshot import Seen, Tree, need_root, need_tool, remove, walk
 
-__all__ = ["Answer", "Verdict", "ask_kernel", "ask_unsquashfs", "good_tree", "kernel", "unsquashfs"]
+__all__ = [
+    "TIMED_OUT",
+    "Answer",
+    "Verdict",
+    "ask_kernel",
+    "ask_unsquashfs",
+    "extracted_tree",
+    "good_tree",
+    "kernel",
+    "mounted_tree",
+    "need_judges",
+    "unsquashfs",
+]
 
 Verdict = Literal["takes", "refuses", "misreads"]
+
+TIMED_OUT = "not done"
+"""How the reason of a judge begins that was not done in time."""
 
 _TIME_LIMIT = 30
 _ROOT = Path(__file__).parents[2]
@@ -51,7 +72,7 @@ def ask_kernel(image: Path, folder: Path, good: Path | Tree | None) -> Answer:
     """As `kernel`, with the reason."""
     need_root()
     expected = good_tree(good, folder) if isinstance(good, Path) else good
-    return _judged(_mounted_tree(image, folder), expected)
+    return _judged(mounted_tree(image, folder), expected)
 
 
 def ask_unsquashfs(image: Path, folder: Path, good: Path | Tree | None) -> Answer:
@@ -59,14 +80,19 @@ def ask_unsquashfs(image: Path, folder: Path, good: Path | Tree | None) -> Answe
     need_root()
     need_tool("unsquashfs", "squashfs-tools")
     expected = good_tree(good, folder) if isinstance(good, Path) else good
+    return _judged(extracted_tree(image, folder), expected)
+
+
+def extracted_tree(image: Path, folder: Path) -> Tree | str:
+    """Extract an image with unsquashfs and read everything; a text says why that failed."""
     target = folder / f"unsquashed-{image.name}"
     command: list[str | Path] = ["prlimit", f"--fsize={_EXTRACTED_SIZE_LIMIT}", "unsquashfs", "-no-progress"]
     try:
         done = _run([*command, "-d", target, image])
         if done.returncode or done.stderr:
             said = " / ".join(line for line in done.stderr.splitlines() if line) or done.stdout.strip()[-200:]
-            return Answer("refuses", f"exit {done.returncode}: {said}")
-        return _judged(_walked(target), expected)
+            return f"exit {done.returncode}: {said}"
+        return _walker.walk(target)
     finally:
         remove(target)
 
@@ -74,19 +100,35 @@ def ask_unsquashfs(image: Path, folder: Path, good: Path | Tree | None) -> Answe
 @cache
 def good_tree(good: Path, folder: Path) -> Tree:
     """Give what the kernel shows of an image that is whole."""
-    tree = _mounted_tree(good, folder)
+    tree = mounted_tree(good, folder)
     assert not isinstance(tree, str), f"the kernel refuses the good image: {tree}"
     return tree
 
 
-def _mounted_tree(image: Path, folder: Path) -> Tree | str:
+def need_judges() -> None:
+    """Skip where the judges are not those whose verdicts `format.rules` has."""
+    need_root()
+    need_tool("unsquashfs", "squashfs-tools")
+    said = subprocess.run(["unsquashfs", "-version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"version (\d+\.\d+)", said)
+    if version is None or version[1] != "4.5":
+        pytest.skip(f"the verdicts are those of unsquashfs 4.5, this is {said.splitlines()[0]}")
+    if int(platform.release().split(".")[0]) < 6:
+        pytest.skip(f"the verdicts are those of Linux 6, this is {platform.release()}")
+
+
+def mounted_tree(image: Path, folder: Path, *, is_backwards: bool = False) -> Tree | str:
+    """Mount an image and read everything in it; a text says why that failed.
+
+    What Linux shows of a damaged image depends on what was read first: it keeps inodes by their numbers.
+    """
     point = folder / f"mount-{image.name}"
     point.mkdir(exist_ok=True)
     done = _run(["mount", "-t", "squashfs", "-o", "loop,ro", image, point])
     if done.returncode:
         return f"mount: {done.stderr.strip().splitlines()[0].removeprefix(f'mount: {point}: ')}"
     try:
-        return _walked(point)
+        return _walker.walk(point, is_backwards=is_backwards)
     finally:
         _unmount(point)
         point.rmdir()
@@ -100,22 +142,44 @@ def _unmount(point: Path) -> None:
     _run(["umount", "-l", point])
 
 
-def _walked(root: Path) -> Tree | str:
-    """Walk a tree in a process of its own, which can be killed."""
-    done = subprocess.Popen(
-        [sys.executable, "-m", __name__, root], cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    try:
-        output, complaint = done.communicate(timeout=_TIME_LIMIT)
-    except subprocess.TimeoutExpired:
-        done.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            done.communicate(timeout=5)  # not without a limit: a process can be stuck inside the kernel
-        return f"not done after {_TIME_LIMIT} s"
-    if done.returncode:
-        return f"walk: {complaint.decode(errors='replace')[-300:]}"
-    tree: Tree | str = pickle.loads(output)
-    return tree
+class _Walker:
+    """Walks trees in a process of its own, which can be killed; one process walks many trees."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def walk(self, root: Path, *, is_backwards: bool = False) -> Tree | str:
+        """Walk a tree; a text says why that failed."""
+        if self._process is None:
+            command = [sys.executable, "-m", __name__]
+            self._process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        requests, answers = self._process.stdin, self._process.stdout
+        assert requests is not None
+        assert answers is not None
+        requests.write((b"-" if is_backwards else b"+") + os.fsencode(root) + b"\n")
+        requests.flush()
+        if not select.select([answers], [], [], _TIME_LIMIT)[0]:
+            self.close()
+            return f"{TIMED_OUT} after {_TIME_LIMIT} s"
+        try:
+            tree: Tree | str = pickle.load(answers)
+        except EOFError:
+            self.close()
+            return "walk: the process died"
+        return tree
+
+    def close(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired, ValueError):
+            process.communicate(timeout=5)  # not without a limit: a process can be stuck inside the kernel
+
+
+_walker = _Walker()
+atexit.register(_walker.close)
 
 
 def _run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
@@ -124,7 +188,7 @@ def _run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
             command, capture_output=True, text=True, errors="replace", check=False, timeout=_TIME_LIMIT
         )
     except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(command, -1, "", f"not done after {_TIME_LIMIT} s")
+        return subprocess.CompletedProcess(command, -1, "", f"{TIMED_OUT} after {_TIME_LIMIT} s")
 
 
 def _judged(tree: Tree | str, expected: Tree | None) -> Answer:
@@ -164,15 +228,18 @@ def _as_listed(root: Path, path: bytes, seen: Seen) -> Seen:
 
 
 def _main() -> None:
-    """Walk the tree named by the only argument, for `_walked`."""
-    result: Tree | str
-    root = Path(sys.argv[1])
-    try:
-        tree = walk(root)
-        result = {path: _as_listed(root, path, seen) for path, seen in tree.items()}
-    except (OSError, RecursionError) as error:
-        result = f"{type(error).__name__}: {error}"
-    sys.stdout.buffer.write(pickle.dumps(result))
+    """Walk the trees named on standard input, one a line, for `_Walker`."""
+    for line in sys.stdin.buffer:
+        root, is_backwards = Path(os.fsdecode(line[1:].rstrip(b"\n"))), line.startswith(b"-")
+        result: Tree | str
+        try:
+            result = {
+                path: _as_listed(root, path, seen) for path, seen in walk(root, is_backwards=is_backwards).items()
+            }
+        except (OSError, RecursionError) as error:
+            result = f"{type(error).__name__}: {error}"
+        sys.stdout.buffer.write(pickle.dumps(result))
+        sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

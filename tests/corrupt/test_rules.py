@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import platform
-import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,8 +10,7 @@ import pytest
 from pysquash import Rule, check
 from pysquash.format.rules import KERNEL, UNSQUASHFS
 from tests.corrupt.cases import BY_CHANCE, CASES, TOLERATED, UNSTEADY, Case
-from tests.corrupt.judges import ask_kernel, ask_unsquashfs, good_tree
-from tests.snapshot import need_root, need_tool
+from tests.corrupt.judges import ask_kernel, ask_unsquashfs, good_tree, need_judges
 
 IDS = [case.id for case in CASES]
 
@@ -41,14 +37,7 @@ def test_nothing_is_found_in_what_the_cases_are_made_of() -> None:
 @pytest.fixture(scope="module")
 def judges() -> None:
     """See that the judges are those that `format.rules` says the verdicts are of."""
-    need_root()
-    need_tool("unsquashfs", "squashfs-tools")
-    said = subprocess.run(["unsquashfs", "-version"], capture_output=True, text=True, check=False).stdout
-    version = re.search(r"version (\d+\.\d+)", said)
-    if version is None or version[1] != "4.5":
-        pytest.skip(f"the verdicts are those of unsquashfs 4.5, this is {said.splitlines()[0]}")
-    if int(platform.release().split(".")[0]) < 6:
-        pytest.skip(f"the verdicts are those of Linux 6, this is {platform.release()}")
+    need_judges()
 
 
 @pytest.mark.usefixtures("judges")

@@ -345,15 +345,9 @@ def test_a_name_that_is_there_twice_is_not_written_through(
 
     raw = patched(image_of(fill, compressor="none"), b"same-b", b"same-a")
     with opened(raw) as image, no_descriptor_lost():
-        try:
-            lines = image.extract(tmp_path / "out")
-        except CorruptImageError as error:
-            assert error.rule is Rule.NAME_UNIQUE
-            assert "same-a: the name is there twice" in str(error)
-        else:
-            assert either_way == "by path"
-            # Of paths, symlinks are made last, and find the name taken; and there is no fifo to be made.
-            assert any("same-a" in line for line in lines)
+        with pytest.raises(CorruptImageError, match="duplicate name 'same-a' in /") as caught:
+            image.extract(tmp_path / "out")
+        assert caught.value.rule is Rule.NAME_UNIQUE
 
 
 def test_symlinks_out_of_the_image_stay_symlinks(tmp_path: Path, outside: Path, either_way: str) -> None:

@@ -1,0 +1,187 @@
+"""Compares `pysquash check` and the reader with the kernel and unsquashfs, on images of which one or two bytes changed.
+
+    python -m tests.fuzz.judged_mutations --count 3000 --seed 1 --keep build/mutations
+
+Run as root on Linux, with squashfs-tools. All metadata of the images is stored uncompressed, so a changed byte is a
+changed field. Each mutation has a seed of its own, and the same seed makes the same image. It is an error if
+
+- check finds no error, and the kernel or unsquashfs refuses the image or they show different trees;
+- check says that one refuses or misreads the image, and that one shows the tree of the original image, or the tree that
+  the reader shows;
+- the kernel and unsquashfs show the same tree, and the reader fails or shows another one.
+
+Mutations that make files too large to read are left out. The exit code is 1 if there was an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pysquash import Finding, ImageError, NotSquashfsError, SquashfsImage, check
+from pysquash.format.constants import DATA_START
+from pysquash.format.records import SUPERBLOCK
+from pysquash.format.rules import KERNEL, UNSQUASHFS
+from tests.corrupt.judges import TIMED_OUT, extracted_tree, good_tree, mounted_tree
+from tests.fuzz.seeds import foreign_images, own_image
+from tests.snapshot import Tree, reader_tree
+
+__all__ = ["Mutation", "disagreements", "images", "mutation"]
+
+_SIZE_LIMIT = 4 << 20
+_BORDERS = (0, 1, 2, 3, 0x7F, 0x80, 0xFF)
+
+
+class Mutation(NamedTuple):
+    """A changed image.
+
+    Attributes:
+        image: Its bytes.
+        text: What was changed, for messages.
+    """
+
+    image: bytes
+    text: str
+
+
+def images() -> list[bytes]:
+    """Make the images that are changed."""
+    made = [own_image(), own_image(exports=False, many=400), own_image(many=0)]
+    made += [image for image in foreign_images() if SUPERBLOCK.unpack(image).flags & 1]  # uncompressed inodes
+    return made
+
+
+def mutation(originals: list[bytes], seed: int) -> tuple[bytes, Mutation]:
+    """Change one or two bytes of metadata.
+
+    Returns:
+        The original, and what became of it.
+    """
+    rng = random.Random(seed)
+    original = originals[seed % len(originals)]
+    image, changes = bytearray(original), []
+    superblock = SUPERBLOCK.unpack(original)
+    for _ in range(rng.choice((1, 1, 2))):
+        if rng.randrange(8):
+            at = rng.randrange(superblock.inode_table_start, superblock.bytes_used)
+        else:
+            at = rng.randrange(DATA_START)
+        new = rng.choice((image[at] ^ 1 << rng.randrange(8), image[at] + rng.choice((-1, 1)), rng.choice(_BORDERS)))
+        changes.append(f"byte {at}: {image[at]:#x} -> {new & 0xFF:#x}")
+        image[at] = new & 0xFF
+    return original, Mutation(bytes(image), f"seed {seed}, {', '.join(changes)}")
+
+
+def disagreements(path: Path, folder: Path, good: Tree) -> Iterator[str]:
+    """Yield how check and the reader disagree with the kernel and unsquashfs on an image.
+
+    Args:
+        path: The image.
+        folder: Where to mount and extract.
+        good: The tree of the original image.
+    """
+    try:
+        findings = check(path)
+    except NotSquashfsError:
+        findings = []
+        is_image = False
+    else:
+        is_image = True
+    if _is_large(path):
+        return
+    shown = {KERNEL: mounted_tree(path, folder), UNSQUASHFS: extracted_tree(path, folder)}
+    if any(isinstance(tree, str) and TIMED_OUT in tree for tree in shown.values()):
+        return
+    read = _read(path)
+    if not is_image:
+        for judge, tree in shown.items():
+            if not isinstance(tree, str):
+                yield f"{judge} reads what is no image to check"
+        return
+    claimed = {judge for finding in findings for judge in finding.refused_by}
+    for judge, tree in shown.items():
+        if judge in claimed:
+            if not isinstance(tree, str) and tree in (good, read):
+                if judge == KERNEL and mounted_tree(path, folder, is_backwards=True) not in (good, read):
+                    continue
+                yield f"{judge} reads what check says it refuses: {_listed(findings, judge)}"
+        elif isinstance(tree, str):
+            yield f"{judge} refuses ({tree[-200:]}) what check says it reads: {_listed(findings)}"
+    by_kernel, by_unsquashfs = shown[KERNEL], shown[UNSQUASHFS]
+    if isinstance(by_kernel, str) or isinstance(by_unsquashfs, str):
+        return
+    if by_kernel != by_unsquashfs:
+        if not claimed:
+            yield f"kernel and unsquashfs show different trees: {_difference(by_kernel, by_unsquashfs)}"
+    elif isinstance(read, str):
+        yield f"the reader refuses what both read: {read}"
+    elif read != by_kernel and not claimed:
+        yield f"the reader shows another tree: {_difference(read, by_kernel)}"
+
+
+def _is_large(path: Path) -> bool:
+    """Tell whether a file is larger than what is read."""
+    try:
+        with SquashfsImage(path) as image:
+            return sum(here.inode.size for here in image.root.walk()) > _SIZE_LIMIT
+    except ImageError:
+        return False
+
+
+def _read(path: Path) -> Tree | str:
+    try:
+        return reader_tree(path)
+    except ImageError as error:
+        return str(error)
+    except AssertionError:  # a number of links
+        return "nlink"
+
+
+def _listed(findings: list[Finding], judge: str = "") -> str:
+    return "; ".join(str(finding) for finding in findings if not judge or judge in finding.refused_by) or "no findings"
+
+
+def _difference(first: Tree, second: Tree) -> str:
+    for path in sorted(first.keys() | second.keys()):
+        if first.get(path) != second.get(path):
+            return f"{path!r}: {first.get(path)} and {second.get(path)}"[:600]
+    return ""
+
+
+def _main() -> int:
+    parser = argparse.ArgumentParser(description="Compare check and the reader with the kernel and unsquashfs.")
+    parser.add_argument("--count", type=int, default=1000, help="number of mutations (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first mutation (default: 0)")
+    parser.add_argument("--keep", type=Path, help="directory for the images of disagreements")
+    options = parser.parse_args()
+    originals = images()
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="pysquash-") as temporary:
+        folder = Path(temporary)
+        trees: dict[bytes, Tree] = {}
+        for seed in range(options.seed, options.seed + options.count):
+            original, changed = mutation(originals, seed)
+            if original not in trees:
+                path = folder / f"original-{seed}"
+                path.write_bytes(original)
+                trees[original] = good_tree(path, folder)
+            path = folder / f"image-{seed}"  # a name of its own: the last loop device may not be free yet
+            path.write_bytes(changed.image)
+            for text in disagreements(path, folder, trees[original]):
+                failed += 1
+                print(f"{changed.text}: {text}", flush=True)  # noqa: T201
+                if options.keep:
+                    options.keep.mkdir(parents=True, exist_ok=True)
+                    (options.keep / f"{seed}.squashfs").write_bytes(changed.image)
+            path.unlink()
+    print(f"{options.count} mutations, {failed} disagreements", flush=True)  # noqa: T201
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())
