@@ -43,7 +43,7 @@ from pysquash.reader.image import SquashfsImage
 from pysquash.reader.inodes import BODIES, Inode
 from pysquash.reader.metadata import Cursor
 from pysquash.reader.tables import Table
-from pysquash.reader.xattrs import XattrReader
+from pysquash.reader.xattrs import VALUE_LIMIT, XattrReader
 from pysquash.tree.entry import Kind
 
 __all__ = ["PARTS", "Field", "Structure", "read_structures"]
@@ -63,7 +63,7 @@ _LAYOUTS = {codec: LAYOUTS[name] for name, codec in CODECS.items()}
 _WORD_COUNT = 1024
 """DATA_WORDs of a block list that are read at once."""
 
-_XATTR_ROOM = 16 << 20
+_XATTR_ROOM = 1 << 20
 """Bytes of sets that no image is refused for."""
 
 
@@ -281,12 +281,19 @@ def _xattrs(image: SquashfsImage) -> Iterator[Structure]:
 
 
 def _xattr_set(table: XattrReader, index: int) -> Iterator[Structure]:
-    """Yield the attributes of one row of the xattr id table."""
-    cursor = Cursor(table.stream, *split_metadata_ref(table.rows[index].ref))
-    for number, xattr in enumerate(table.stored_set(index)):  # which refuses what is too long to read
-        fields = _take(XATTR_ENTRY, cursor)
-        fields.append(Field("name", cursor.read(len(xattr.suffix)), "name_size bytes, without the prefix"))
-        value_size = cursor.read(XATTR_VALUE.size)
-        fields += _parse(XATTR_VALUE, value_size, value_name="value_size")
-        fields.append(Field("value", cursor.read(XATTR_VALUE.unpack(value_size).value), "value_size bytes"))
-        yield Structure(f"xattr set {index}", f"attribute {number}", fields)
+    """Yield the attributes of one row of the xattr id table. References to values elsewhere are not followed."""
+    row = table.rows[index]
+    cursor = Cursor(table.stream, *split_metadata_ref(row.ref))
+    for number in range(row.xattr_count):
+        data = cursor.read(XATTR_ENTRY.size)
+        fields = _parse(XATTR_ENTRY, data)
+        name = cursor.read(XATTR_ENTRY.unpack(data).name_size)
+        fields.append(Field("name", name, "name_size bytes, without the prefix"))
+        data = cursor.read(XATTR_VALUE.size)
+        fields += _parse(XATTR_VALUE, data, value_name="value_size")
+        size = XATTR_VALUE.unpack(data).value
+        if size > VALUE_LIMIT:
+            text = f"a value of {size} bytes"
+            raise CorruptImageError(text, section="xattr table", rule=Rule.XATTR_VALUE, field="value")
+        fields.append(Field("value", cursor.read(size), "value_size bytes"))
+        yield Structure(f"xattr set {index}", f"attribute {number} of {row.xattr_count}", fields)

@@ -22,9 +22,9 @@ from pysquash.reader.input import Input
 from pysquash.reader.metadata import Cursor, MetadataReader
 from pysquash.reader.tables import XATTR_IDS, Table
 
-__all__ = ["Xattr", "XattrReader"]
+__all__ = ["VALUE_LIMIT", "Xattr", "XattrReader"]
 
-_VALUE_LIMIT = 65536
+VALUE_LIMIT = 65536
 _SET_LIMIT = 65536
 """Bytes of a value, and attributes of a set, as in Linux."""
 _SET_SIZE_LIMIT = 64 << 20
@@ -152,7 +152,7 @@ class XattrReader:
 
 def _value(cursor: Cursor) -> bytes:
     size = XATTR_VALUE.unpack(cursor.read(XATTR_VALUE.size)).value
-    if size > _VALUE_LIMIT:
+    if size > VALUE_LIMIT:
         raise _corrupt(f"a value of {size} bytes", "value", Rule.XATTR_VALUE)
     return cursor.read(size)
 
