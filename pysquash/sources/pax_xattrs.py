@@ -20,7 +20,6 @@ from pysquash.format.constants import XATTR_PREFIXES as STORED_PREFIXES
 from pysquash.notices import WarningKind
 from pysquash.options import WriterOptions
 from pysquash.sources.pax import ACL_PREFIX, SELINUX_KEY, XATTR_PREFIXES
-from pysquash.sources.tar_header import MalformedError
 from pysquash.tree.entry import Xattrs
 
 __all__ = ["PaxXattrs"]
@@ -71,9 +70,6 @@ class PaxXattrs:
             records: Its own records that hold attributes and ACLs.
             mode: Its permission bits, which an ACL may repeat.
             is_for_users: Whether it can have attributes `user.*`, as files and directories can.
-
-        Raises:
-            MalformedError: A LIBARCHIVE value is not base64.
         """
         if not self._global_records:
             return self._kept(records, mode, is_for_users=is_for_users)
@@ -86,6 +82,9 @@ class PaxXattrs:
     def _kept(self, records: Mapping[bytes, bytes], mode: int, *, is_for_users: bool) -> Xattrs:
         kept, limit = [], self._options.limits.xattr_value_size
         for name, value in _decoded(records).items():
+            if value is None:
+                self._drop(name, "has a value that is not base64")
+                continue
             space, dot, suffix = name.partition(b".")
             if space + dot not in STORED_PREFIXES or not suffix or len(name) > _NAME_SIZE or b"\0" in name:
                 self._drop(name, "cannot be stored")
@@ -105,16 +104,16 @@ class PaxXattrs:
             self._notice(WarningKind.XATTR_DROPPED, f"xattr {printable(name)[:_SHOWN_SIZE]} {why} and is dropped")
 
 
-def _decoded(records: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-    """Return names and values, in the records' order."""
-    xattrs: dict[bytes, bytes] = {}
+def _decoded(records: Mapping[bytes, bytes]) -> dict[bytes, bytes | None]:
+    """Return names and values, in the records' order; None for a LIBARCHIVE value that is not base64."""
+    xattrs: dict[bytes, bytes | None] = {}
     for key, value in records.items():
         if key.startswith(_LIBARCHIVE):
             name = unquote_to_bytes(key[len(_LIBARCHIVE) :])
             try:
                 xattrs[name] = base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
-            except binascii.Error as error:
-                raise MalformedError(f"pax {key.decode('ascii', 'replace')}: {error}") from None
+            except binascii.Error:
+                xattrs[name] = None
     if SELINUX_KEY in records:
         xattrs[b"security.selinux"] = records[SELINUX_KEY]
     for key, value in records.items():

@@ -249,6 +249,9 @@ class TarSource(TarFraming):
                 name = self._override(own_records, b"path", name)
                 target = self._override(own_records, b"linkpath", target)
                 self._entry_name = name
+                if b"GNU.sparse.name" in own_records and not any(key in own_records for key in SPARSE_KEYS):
+                    name = self._override(own_records, b"GNU.sparse.name", name)
+                    self._notice_malformed("GNU.sparse.name names a file that is not sparse")
                 if own_records.get(b"size"):
                     size = self._pax_size(own_records[b"size"], entry_type)
                 if own_records.get(b"uid"):
@@ -274,6 +277,9 @@ class TarSource(TarFraming):
                     if size:
                         self._take_v7_size(entry, entry_type, header_name)
                     entry.kind = Kind.DIRECTORY
+                elif not entry_type and header_name[-1:] == b"/":
+                    # GNU tar and bsdtar make it a file, tarfile a directory.
+                    self._notice_malformed("only the name in the header itself ends in '/': it is taken for a file")
             else:
                 kind = _KINDS.get(entry_type)
                 if kind is None:

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import tests.fuzz.hostile_tars  # noqa: F401 -- which adds to them
 from tests.fuzz.hostile_layers import HOSTILE_LAYERS
 
 __all__ = ["Cost", "measure"]

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import tests.fuzz.hostile_tars  # noqa: F401 -- which adds to them
 from tests.fuzz.hostile_layers import HOSTILE_LAYERS
 from tests.fuzz.measure_layers import measure
 

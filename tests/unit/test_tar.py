@@ -74,6 +74,12 @@ class TestDialects:
         """GNU tar and bsdtar make it a directory, tarfile a file."""
         fails(extension + header(b"q", b"\0", 512, magic=b"") + header(b"f") + END, "ends in '/'")
 
+    def test_slash_in_the_header_only(self) -> None:
+        raw = gnu_long(b"x") + header(b"q/", b"\0", magic=b"") + header(b"f") + END
+        entries, _, warnings = read(raw)
+        assert [(entry.path, entry.kind) for entry in entries] == [(b"x", Kind.FILE), (b"f", Kind.FILE)]
+        assert "ends in '/'" in warnings[0]
+
     def test_slash_after_a_file_with_content(self) -> None:
         fails(header(b"file/", size=5) + padded(b"hello") + END, r"t\.tar: file/: at byte 0: .*ends in '/'")
 
@@ -484,6 +490,13 @@ class TestSparse:
             records = pax((b"GNU.sparse.size", b"9"), *pairs)
             fails(records + header(b"s", size=5) + padded(b"12345") + END, "GNU.sparse.offset")
 
+    def test_sparse_name_of_a_file_that_is_not_sparse(self) -> None:
+        raw = pax((b"GNU.sparse.name", b"s")) + FILE + END
+        entries, _, warnings = read(raw)
+        assert [(entry.path, entry.size) for entry in entries] == [(b"s", 5)]
+        assert "not sparse" in warnings[0]
+        fails(raw, "not sparse", strict=True)
+
     def test_global_sparse_map_is_ignored(self) -> None:
         raw = pax((b"GNU.sparse.size", b"9"), (b"GNU.sparse.map", b"0,5"), type_flag=b"g") + FILE + END
         entries, _, warnings = read(raw)
@@ -565,8 +578,13 @@ class TestXattrs:
         assert len(one(pax((b"SCHILY.xattr.user.a", b"v" * 65536)) + header(b"f")).xattrs) == 1
         assert read(pax((b"SCHILY.xattr.user.a", b"v" * 65537)) + header(b"f") + END)[0][0].xattrs == ()
 
-    def test_bad_base64(self) -> None:
-        fails(pax((b"LIBARCHIVE.xattr.user.a", b"!!")) + header(b"f") + END, "LIBARCHIVE")
+    @pytest.mark.parametrize("value", [b"!!", b"-1", b"\xff"])
+    def test_bad_base64(self, value: bytes) -> None:
+        raw = pax((b"LIBARCHIVE.xattr.user.a", value)) + header(b"f") + END
+        entries, _, warnings = read(raw)
+        assert entries[0].xattrs == ()
+        assert "xattr user.a has a value that is not base64 and is dropped" in warnings[0]
+        fails(raw, "not base64", strict=True)
 
 
 class TestKeywords:
