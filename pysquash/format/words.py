@@ -41,7 +41,7 @@ def metadata_ref(block_start: int, offset: int) -> int:
     """Pack a metadata reference.
 
     Args:
-        block_start: Byte at which the metadata block starts, from its table's start, 0 to 2^48-1.
+        block_start: Byte at which the metadata block starts, from its table's start, 0 to 2^32-1.
         offset: Byte inside the uncompressed block, 0 to 8191.
 
     Source: "Metadata reference" in the format document; SQUASHFS_MKINODE in the kernel's squashfs_fs.h.

@@ -10,6 +10,7 @@ Not here: whether what is stored makes sense (fsck), the declarations (records).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -41,7 +42,7 @@ from pysquash.format.words import metadata_ref, split_metadata_ref
 from pysquash.reader.directories import read_index
 from pysquash.reader.image import SquashfsImage
 from pysquash.reader.inodes import BODIES, Inode
-from pysquash.reader.metadata import Cursor
+from pysquash.reader.metadata import Cursor, MetadataReader
 from pysquash.reader.tables import Table
 from pysquash.reader.xattrs import VALUE_LIMIT, XattrReader
 from pysquash.tree.entry import Kind
@@ -63,7 +64,7 @@ _LAYOUTS = {codec: LAYOUTS[name] for name, codec in CODECS.items()}
 _WORD_COUNT = 1024
 """DATA_WORDs of a block list that are read at once."""
 
-_XATTR_ROOM = 1 << 20
+_XATTR_ROOM = 128 << 10
 """Bytes of sets that no image is refused for."""
 
 
@@ -269,15 +270,26 @@ def _xattrs(image: SquashfsImage) -> Iterator[Structure]:
     start = image.superblock.xattr_table_start
     stored = image.source.read(start, XATTR_TABLE.size, section="xattr id table", rule=Rule.XATTR_TABLE_END)
     yield Structure("xattr id table", f"byte {start}", _parse(XATTR_TABLE, stored))
-    room = max(table.stream.size_limit, _XATTR_ROOM)
+    room = max(_uncompressed_size(table.stream), _XATTR_ROOM)
     for index, row in enumerate(_rows(table.rows)):
         yield row
         for structure in _xattr_set(table, index):
-            room -= sum(len(field.value) if isinstance(field.value, bytes) else 8 for field in structure.fields)
+            room -= XATTR_ENTRY.size + XATTR_VALUE.size
+            room -= sum(len(field.value) for field in structure.fields if isinstance(field.value, bytes))
             if room < 0:
                 text = "sets are larger than their table"
                 raise CorruptImageError(text, section="xattr table", rule=Rule.XATTR_OVERLAP, field="ref")
             yield structure
+
+
+def _uncompressed_size(stream: MetadataReader) -> int:
+    """Count the bytes of a table, as far as its blocks can be read."""
+    size = start = 0
+    with contextlib.suppress(CorruptImageError):
+        while start < stream.stored_size:
+            block, start = stream.block(start)
+            size += len(block)
+    return size
 
 
 def _xattr_set(table: XattrReader, index: int) -> Iterator[Structure]:

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from pysquash import ImageError, SquashfsImage, check, diff
 from pysquash.reader.path import ImagePath
-from pysquash.reader.structures import read_structures
+from pysquash.reader.structures import PARTS, read_structures
 from pysquash.tree.entry import Kind
 
 __all__ = ["EnoughError", "Sink", "exercise"]
@@ -72,7 +72,8 @@ def exercise(data: bytes) -> None:
 
     attempt(lambda: _read(data, attempt))
     attempt(lambda: _search(data))
-    attempt(lambda: _print_structures(data))
+    for part in PARTS:
+        attempt(lambda part=part: _print_structures(data, part))  # type: ignore[misc]
     attempt(lambda: _archive(data))
     attempt(lambda: _extract(data))
     differences = attempt(lambda: _compare(data))
@@ -156,9 +157,9 @@ def _search(data: bytes) -> None:
             _exhaust(itertools.islice(image.root.glob(pattern), 10 * PATH_COUNT))
 
 
-def _print_structures(data: bytes) -> None:
+def _print_structures(data: bytes, part: str) -> None:
     with SquashfsImage(io.BytesIO(data)) as image:
-        _exhaust(read_structures(image))
+        _exhaust(read_structures(image, part))
 
 
 def _archive(data: bytes) -> None:

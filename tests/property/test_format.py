@@ -113,7 +113,7 @@ def test_a_layout_that_does_not_translate_is_refused() -> None:
         format_of(construct.Struct("magic" / construct.Bytes(4)))
 
 
-@given(st.integers(0, 2**48 - 1), st.integers(0, 8191))
+@given(st.integers(0, 2**32 - 1), st.integers(0, 8191))
 def test_metadata_refs(block_start: int, offset: int) -> None:
     assert words.split_metadata_ref(words.metadata_ref(block_start, offset)) == (block_start, offset)
 
