@@ -176,7 +176,7 @@ class Rule(enum.StrEnum):
     )
 
     LISTING = "listing", "directories", "a listing is made of whole headers and entries, inside its table", _UNSQUASHFS
-    LISTING_END = "listing-end", "directories", "a listing ends with the last entry of its last header", _NEITHER
+    LISTING_END = "listing-end", "directories", "a listing ends with the last entry of its last header", _BOTH
     LISTING_OVERLAP = "listing-overlap", "directories", "listings do not overlap", _BOTH
     HEADER_COUNT = "header-count", "directories", "a header has 1 to 256 entries, which follow it", _BOTH
     HEADER_EMPTY = "header-empty", "directories", "a header has an entry at least", _NEITHER

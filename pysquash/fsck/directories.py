@@ -120,11 +120,12 @@ class TreeChecker:
         inode, path = here.inode, _joined(here.folder, here.name)
         below: list[_Directory] = []
         subdirectory_count = 0
+        faults: list[CorruptImageError] = []
         try:
             self._take_listing(inode, path)
             names: dict[bytes, int] = {}
             last = b""
-            for name in read_names(self._listings, inode, in_any_order=True):
+            for name in read_names(self._listings, inode, faults=faults):
                 self._check_name(name.name, last, inode, path)
                 last = name.name
                 names[last] = name.ref
@@ -132,11 +133,15 @@ class TreeChecker:
                 subdirectory_count += kind == Kind.DIRECTORY
                 if directory is not None:
                     below.append(directory)
+            for fault in faults:
+                self._add_listing_end(fault.text, inode, path, ())
             self._check_index(inode, path, names)
         except CorruptImageError as error:
             self.is_whole = False
             self._chain.is_needed = True
-            if self._chain.is_whole or error.rule not in UNREAD_RULES:
+            if faults:
+                self._add_listing_end(f"{faults[-1].text}: {error.text}", inode, path, None)
+            elif self._chain.is_whole or error.rule not in UNREAD_RULES:
                 self._findings.add_error(error, offset=self._listing_offset(inode), path=path)
             return below
         # tar2sqfs 1.2 counts all names.
@@ -144,6 +149,10 @@ class TreeChecker:
             text = f"is {inode.nlink}, there are {subdirectory_count} subdirectories"
             self._add(Rule.NLINK, text, inode, path, "nlink")
         return below
+
+    def _add_listing_end(self, text: str, inode: Inode, path: bytes, refused_by: tuple[str, ...] | None) -> None:
+        offset = self._listing_offset(inode)
+        self._findings.add(Rule.LISTING_END, text, section=_SECTION, offset=offset, path=path, refused_by=refused_by)
 
     def _take_listing(self, inode: Inode, path: bytes) -> None:
         """See that a listing lies inside the table, and count its room.
@@ -161,6 +170,7 @@ class TreeChecker:
             text = f"starts at byte {inode.listing_offset} of block {inode.listing_block_start}, where nothing is"
             raise _error(text, Rule.METADATA_REF)
         if position + size > self._chain.size:
+            self._listed.append((position, self._chain.size, self._kept_path(path)))
             raise _error(f"{size} bytes from {position} on end behind the table of {self._chain.size}", Rule.LISTING)
         self._listed.append((position, position + size, self._kept_path(path)))
         self._room -= size
@@ -272,6 +282,10 @@ class TreeChecker:
 
     def _check_index(self, inode: Inode, path: bytes, names: dict[bytes, int]) -> None:
         """Check that each row of a directory's index leads to where its name stands."""
+        if inode.index_count and inode.listing_size <= 0:
+            text = f"an index of {inode.index_count} rows, for an empty listing"
+            self._add(Rule.DIRECTORY_INDEX, text, inode, path, "index_count", ())
+            return
         start = self._chain.position(inode.listing_block_start, inode.listing_offset)
         ordered: list[bytes] = []
         last = 0

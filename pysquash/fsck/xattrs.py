@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pysquash.errors import CorruptImageError, printable
 from pysquash.format.constants import NO_XATTRS, XATTR_PREFIXES
+from pysquash.format.records import XATTR_ENTRY, XATTR_VALUE
 from pysquash.format.rules import KERNEL, Rule
 from pysquash.format.words import METADATA_REF_MASK, split_metadata_ref
 from pysquash.fsck.findings import Findings
@@ -19,6 +20,7 @@ from pysquash.tree.entry import Kind
 
 __all__ = ["XattrChecker"]
 
+_LEAST_SIZE = XATTR_ENTRY.size + XATTR_VALUE.size
 _NAME_LIMIT = 255
 _NUMBER_MASK = 0xFF
 _USER = XATTR_PREFIXES[0]
@@ -108,6 +110,10 @@ class XattrChecker:
             if chain.is_whole:
                 text = f"row {index} leads to {row.ref:#x}, where nothing is"
                 findings.add(Rule.METADATA_REF, text, section="xattr id table", offset=offset, field="ref")
+            return
+        if row.xattr_count * _LEAST_SIZE > chain.size:
+            text = f"row {index} has {row.xattr_count} attributes, the table has {chain.size} bytes"
+            findings.add(Rule.RECORD, text, section="xattr id table", offset=offset, field="xattr_count")
             return
         size = stored_size = 0
         for each in xattrs.stored_set(index):

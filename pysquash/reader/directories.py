@@ -82,7 +82,7 @@ def read_names(
     position: int = 0,
     block_start: int | None = None,
     *,
-    in_any_order: bool = False,
+    faults: list[CorruptImageError] | None = None,
 ) -> Iterator[Name]:
     """Yield a directory's entries, all of them or from one header on.
 
@@ -93,7 +93,8 @@ def read_names(
         inode: A directory's.
         position: Byte of a header, from the listing's start.
         block_start: Metadata block in which that header starts; None for the listing's own.
-        in_any_order: Accept unsorted and duplicate names; only for a check, which reports them.
+        faults: Only for a check, which reports unsorted and duplicate names itself: accept these. Takes an error for a
+            listing that ends within an entry.
 
     Raises:
         CorruptImageError: The listing is cut short, or a count, a size, a name or the order of names is invalid.
@@ -122,10 +123,10 @@ def read_names(
             at += header_size
             left -= header_size
             continue
-        if left <= entry_size:
-            # What is cut short goes on behind the end; what is missing is something else there.
-            rule = Rule.LISTING_END if left else Rule.HEADER_COUNT
-            raise _corrupt("a header counts more entries than the listing holds", "last_index", rule)
+        if left <= 0:
+            raise _corrupt("a header counts more entries than the listing holds", "last_index", Rule.HEADER_COUNT)
+        if len(buffer) - at < entry_size:
+            buffer, at = _refilled(cursor, buffer, at, entry_size), 0
         inode_offset, delta, entry_type, last_name_index = unpack_entry(buffer, at)
         at += entry_size
         end = at + last_name_index + 1
@@ -133,12 +134,16 @@ def read_names(
         left -= entry_size + last_name_index + 1
         if last_name_index >= _NAME_LIMIT:
             raise _corrupt(f"a name of {last_name_index + 1} bytes", "last_name_index", Rule.NAME_SIZE)
-        if left < 0:
-            text = f"a name of {last_name_index + 1} bytes, which ends behind the listing"
-            raise _corrupt(text, "last_name_index", Rule.LISTING_END)
+        if left < 0:  # Linux and unsquashfs read an entry to its end all the same
+            if faults is not None:
+                text = f"an entry ends {-left} bytes after the listing"
+                faults.append(_corrupt(text, "last_name_index", Rule.LISTING_END))
+            if end > len(buffer):
+                buffer, at, end = _refilled(cursor, buffer, at, end - at), 0, end - at
+                name = buffer[:end]
         if b"/" in name or b"\0" in name or name == b"." or name == b"..":
             raise _corrupt(f"the name {printable(name)!r}, which may not be one", "name", Rule.NAME_CHARACTERS)
-        if name <= last and not in_any_order:
+        if name <= last and faults is None:
             raise _disorder(name, last)
         at, last = end, name
         count -= 1
@@ -189,6 +194,8 @@ def find_name(
     Raises:
         CorruptImageError: As for `read_names` and `read_index`.
     """
+    if inode.listing_size <= 0:
+        return None
     known = read_through.get(inode.ref)
     if known is None and inode.index_count <= _NEAR_COUNT:
         position, block_start = 0, inode.listing_block_start

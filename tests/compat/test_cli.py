@@ -338,9 +338,27 @@ def test_check(image: Path, tmp_path: Path) -> None:
     findings = json.loads(call("check", "--json", broken).stdout)
     assert {finding["rule"] for finding in findings} == {"table-block-size"}
     assert findings[0]["refused_by"] == ["unsquashfs"]
+    assert findings[0]["severity"] == "error"
     assert findings[0]["section"] == "id table"
     done = call("check", tmp_path / "missing")
     assert done.returncode == 1
+
+
+def test_check_passes_what_is_only_noted(image: Path, tmp_path: Path) -> None:
+    noted = tmp_path / "noted"
+    raw = bytearray(image.read_bytes())
+    raw[39] |= 0x80  # the highest bit of root_ref
+    noted.write_bytes(raw)
+    done = call("check", noted)
+    assert done.returncode == 0
+    assert done.stdout.startswith("note: superblock, root_ref: ")
+    assert call("check", "--strict", noted).returncode == 1
+    assert call("check", "-q", noted).stdout == ""
+    findings = json.loads(call("check", "--json", noted).stdout)
+    found = [(finding["rule"], finding["severity"], finding["refused_by"]) for finding in findings]
+    assert found == [("unused", "note", [])]
+    assert call("ls", noted).stdout == call("ls", image).stdout
+    assert call("diff", noted, image).returncode == 0
 
 
 def test_build_verifies(layer: Path, tmp_path: Path) -> None:

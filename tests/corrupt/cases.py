@@ -148,6 +148,11 @@ def _build_bare(writer: SquashfsWriter) -> None:
     writer.add_symlink("s", "target", mtime=3)
 
 
+def _build_empty_extended(writer: SquashfsWriter) -> None:
+    writer.add_directory("empty", xattrs={"user.a": b"1"})
+    writer.add_file("f", b"content")
+
+
 def _build_root(writer: SquashfsWriter) -> None:
     writer.add_directory("", mode=0o700)
 
@@ -1541,6 +1546,16 @@ def _(forge: Forge) -> None:
     forge.assemble()
     row = forge.attribute_sets[0].row
     row.set(size=row["size"] + 1)
+
+
+@case("record", "attributes", "a set says that it has 65537 attributes", XATTRS)
+def _(forge: Forge) -> None:
+    forge.attribute_sets[0].row.set(xattr_count=65537)
+
+
+@case("directory-index", "empty", "an empty directory has an index of one row", tree_of(_build_empty_extended))
+def _(forge: Forge) -> None:
+    forge.inode(b"empty", index_count=1)
 
 
 @case("xattr-set-size", "zero", "a set's size is 0", XATTRS)

@@ -136,8 +136,11 @@ def mounted_tree(image: Path, folder: Path, *, is_backwards: bool = False) -> Tr
 
 def _unmount(point: Path) -> None:
     for _ in range(20):
-        if not _run(["umount", point]).returncode:
+        done = _run(["umount", point])
+        if not done.returncode:
             return
+        if TIMED_OUT in done.stderr:
+            break
         time.sleep(0.1)  # a walk that was killed may hold on to it for a moment
     _run(["umount", "-l", point])
 
@@ -183,12 +186,15 @@ atexit.register(_walker.close)
 
 
 def _run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
     try:
-        return subprocess.run(
-            command, capture_output=True, text=True, errors="replace", check=False, timeout=_TIME_LIMIT
-        )
+        output, complaint = process.communicate(timeout=_TIME_LIMIT)
     except subprocess.TimeoutExpired:
+        process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=5)  # not without a limit: a process can be stuck inside the kernel
         return subprocess.CompletedProcess(command, -1, "", f"{TIMED_OUT} after {_TIME_LIMIT} s")
+    return subprocess.CompletedProcess(command, process.returncode, output, complaint)
 
 
 def _judged(tree: Tree | str, expected: Tree | None) -> Answer:

@@ -128,3 +128,35 @@ def test_every_program_refuses_them(tmp_path: Path, command: str, hostile: str) 
     assert image.read_bytes() == before
     for stray in ("x", "gotcha"):
         assert not list(tmp_path.parent.glob(stray))
+
+
+def test_a_name_goes_on_where_the_listing_has_ended(tmp_path: Path) -> None:
+    """Linux and unsquashfs read the last name to its end."""
+    image = image_with("file", "file")
+    forge = Forge(image)
+    forge.assemble()
+    listing = forge.find_listing(b"top")
+    forge.find(b"top/b").name = b"b" * 100
+    size = len(listing.pack())
+    forge.inode(b"top", listing_size=size + 3 - 99)
+    cut = forge.assemble()
+    findings = check(io.BytesIO(cut))
+    assert [(str(finding.rule), finding.severity) for finding in findings] == [("listing-end", "note")]
+    with SquashfsImage(io.BytesIO(cut)) as opened:
+        assert [here.path for here in opened.root.walk()] == [b"", b"other", b"top", b"top/a", b"top/" + b"b" * 100]
+        assert (opened.root / "top" / ("b" * 100)).read_bytes() == b"top/b"
+
+
+def test_an_index_of_an_empty_directory_is_not_read() -> None:
+    forge = Forge(image_of(lambda writer: writer.add_directory("d", xattrs={"user.a": b"1"})))
+    forge.inode(b"d", index_count=1)
+    with SquashfsImage(io.BytesIO(forge.assemble())) as opened:
+        assert not (opened.root / "d" / "missing").exists()
+        assert list((opened.root / "d").iterdir()) == []
+
+
+def test_a_listing_that_ends_after_the_table_overlaps_those_it_covers() -> None:
+    forge = Forge(image_with("directory", "directory"))
+    forge.inode(b"top/a", listing_size=60000)
+    rules = {str(finding.rule) for finding in check(io.BytesIO(forge.assemble()))}
+    assert {"listing", "listing-overlap"} <= rules
