@@ -120,6 +120,8 @@ def checked_segments(fields: Sequence[int], real_size: int, stored_size: int) ->
     Raises:
         MalformedError: The segments overlap, are out of order or past the end, or do not add up.
     """
+    if real_size < 0:
+        raise MalformedError(f"the size of the sparse file is {real_size}")
     if len(fields) % 2:
         raise MalformedError("sparse map ends within a pair")
     segments: list[Segment] = []

@@ -490,6 +490,13 @@ class TestSparse:
             records = pax((b"GNU.sparse.size", b"9"), *pairs)
             fails(records + header(b"s", size=5) + padded(b"12345") + END, "GNU.sparse.offset")
 
+    @pytest.mark.parametrize("key", [b"GNU.sparse.size", b"GNU.sparse.realsize"])
+    def test_negative_real_size(self, key: bytes) -> None:
+        records = pax((b"GNU.sparse.size", b"-1"), (key, b"-1"), (b"GNU.sparse.map", b""))
+        fails(records + header(b"s") + END, "size of the sparse file is -1")
+        tail = bytes(41) + bytes(96) + b"\0" + b"\xff" * 12
+        fails(header(b"s", b"S", magic=b"ustar  ", tail=tail) + END, "size of the sparse file is -1")
+
     def test_sparse_name_of_a_file_that_is_not_sparse(self) -> None:
         raw = pax((b"GNU.sparse.name", b"s")) + FILE + END
         entries, _, warnings = read(raw)
