@@ -87,6 +87,7 @@ micro: $(VENV)/developing
 
 docs: $(VENV)/developing
 	$(BIN)/python docs/packed_formats.py
+	$(BIN)/python docs/architecture_page.py
 	$(BIN)/python docs/format_page.py
 	$(BIN)/python docs/rules_page.py
 	$(BIN)/python docs/compat_page.py

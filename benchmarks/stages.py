@@ -30,10 +30,10 @@ MODULES = {
     "sources/": "parsing",
     "sources/tar_buffer.py": "reading",
     "tree/": "merge",
-    "merged_tree.py": "merge",
+    "edits/": "merge",
     "format/": "metadata",
-    "reading.py": "storing",
-    "spool.py": "storing",
+    "packing/layer_reader.py": "storing",
+    "content/": "storing",
     "writer/": "metadata",
     "writer/data.py": "storing",
     "writer/dedup.py": "storing",
@@ -98,7 +98,7 @@ def main(started: float, tar: str, image: str) -> dict[str, float]:
     signal.signal(signal.SIGALRM, clock.look)
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
     from pysquash.cli.commands import commands  # noqa: PLC0415 - its time is start-up's
-    from pysquash.tuning import tune_process  # noqa: PLC0415
+    from pysquash.program.tuning import tune_process  # noqa: PLC0415
     from pysquash.writer import pipeline  # noqa: PLC0415
 
     tune_process()

@@ -5,7 +5,8 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers
     from typing import Any
 
     from pysquash.api import build, build_layers, tar2squashfs
-    from pysquash.comparison import Difference, diff
+    from pysquash.edits.overrides import Overrides
+    from pysquash.edits.owners import IdRange, Owners
     from pysquash.errors import (
         CorruptImageError,
         ExecutorError,
@@ -27,17 +28,17 @@ if TYPE_CHECKING:  # what _HOMES says, for type checkers
     )
     from pysquash.format.rules import Rule
     from pysquash.fsck.check import check
+    from pysquash.fsck.comparison import Difference, diff
     from pysquash.fsck.findings import Finding
     from pysquash.notices import WarningGroup, WarningKind
-    from pysquash.options import Limits, WriterOptions
-    from pysquash.overrides import Overrides
-    from pysquash.parts import Part
+    from pysquash.options.limits import Limits
+    from pysquash.options.writer import WriterOptions
+    from pysquash.packing.squashfs_writer import SquashfsWriter
+    from pysquash.packing.subtree import Part
     from pysquash.reader.image import SquashfsImage
     from pysquash.report import Report
     from pysquash.sources.oci.registry_access import RegistryAccess
-    from pysquash.squashfs_writer import SquashfsWriter
     from pysquash.vm.config_output import ConfigOutput
-    from pysquash.vm.owners import IdRange, Owners
 
 __all__ = [
     "ConfigOutput",
@@ -87,7 +88,7 @@ __version__ = "0.1.0"
 # the version needs neither.
 _HOMES = {
     "api": ("build", "build_layers", "tar2squashfs"),
-    "comparison": ("Difference", "diff"),
+    "fsck.comparison": ("Difference", "diff"),
     "errors": (
         "CorruptImageError",
         "ExecutorError",
@@ -111,15 +112,15 @@ _HOMES = {
     "fsck.check": ("check",),
     "fsck.findings": ("Finding",),
     "notices": ("WarningGroup", "WarningKind"),
-    "options": ("Limits", "WriterOptions"),
-    "overrides": ("Overrides",),
-    "parts": ("Part",),
+    "options.writer": ("Limits", "WriterOptions"),
+    "edits.overrides": ("Overrides",),
+    "packing.subtree": ("Part",),
     "reader.image": ("SquashfsImage",),
     "report": ("Report",),
     "sources.oci.registry_access": ("RegistryAccess",),
-    "squashfs_writer": ("SquashfsWriter",),
+    "packing.squashfs_writer": ("SquashfsWriter",),
     "vm.config_output": ("ConfigOutput",),
-    "vm.owners": ("IdRange", "Owners"),
+    "edits.owners": ("IdRange", "Owners"),
 }
 
 

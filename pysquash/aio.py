@@ -3,7 +3,7 @@
 In: what `pysquash.tar2squashfs` takes, and async iterators of bytes or awaitables that give a layer. Out: its report.
 Rules kept here: packing runs on a thread, and the event loop stays free; when the caller is cancelled, packing stops
 and leaves nothing behind before the cancellation goes on.
-Not here: packing itself (api, packing).
+Not here: packing itself (api, packing/pack).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Any
 
 from pysquash import api
 from pysquash.compression.stream import Layer
-from pysquash.options import WriterOptions
+from pysquash.host.threads import start_thread
+from pysquash.options.writer import WriterOptions
 from pysquash.report import Progress, Report
 from pysquash.sources.files import AddedFile
-from pysquash.threads import start_thread
 from pysquash.writer.output import OutputTarget
 
 __all__ = ["AsyncLayer", "tar2squashfs"]

@@ -1,6 +1,6 @@
 """The one-call functions: what most programs need of the package.
 
-Not here: how layers become an image (packing), and what a source string means (sources/transport).
+Not here: how layers become an image (packing/pack), and what a source string means (sources/transport).
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pysquash.additions import AddedDirectory, make_directories, owned, put_default_files
-from pysquash.arguments import checked_files, checked_list, checked_options, checked_progress
 from pysquash.compression.stream import Layer
+from pysquash.edits.additions import AddedDirectory, make_directories, owned, put_default_files
+from pysquash.edits.overrides import Overrides
 from pysquash.errors import OptionTypeError
+from pysquash.host.output_guard import OwnFiles
 from pysquash.notices import Warnings
-from pysquash.opening import OpenedSources
-from pysquash.options import WriterOptions
-from pysquash.overrides import Overrides
-from pysquash.own_files import OwnFiles
-from pysquash.packing import Changes, OpenSource, pack
-from pysquash.parts import Part
+from pysquash.options.arguments import checked_files, checked_list, checked_options, checked_progress
+from pysquash.options.writer import WriterOptions
+from pysquash.packing.pack import Changes, OpenSource, pack
+from pysquash.packing.resolve_sources import OpenedSources
+from pysquash.packing.subtree import Part
 from pysquash.report import Progress, Report
 from pysquash.sources.base import Source
 from pysquash.sources.files import AddedFile, AddedSymlink, Attributes, FilesSource
@@ -33,9 +33,9 @@ from pysquash.writer.output import Output, OutputTarget
 
 # Imported where it is needed: what few builds ask for takes longer to import than a small layer to pack.
 if TYPE_CHECKING:
-    from pysquash.layering import LayerImages, OverlayXattrs
+    from pysquash.edits.owners import Owners
+    from pysquash.packing.layer_images import LayerImages, OverlayXattrs
     from pysquash.vm.config_output import ConfigOutput
-    from pysquash.vm.owners import Owners
 
 __all__ = ["build", "build_layers", "tar2squashfs"]
 
@@ -148,7 +148,7 @@ def build(
         if not isinstance(config, ConfigOutput):
             raise OptionTypeError(f"config is a pysquash.ConfigOutput(...), not {config!r:.80}")
     if owners is not None:
-        from pysquash.vm.owners import Owners  # noqa: PLC0415
+        from pysquash.edits.owners import Owners  # noqa: PLC0415
 
         if not isinstance(owners, Owners):
             raise OptionTypeError(f"owners are a pysquash.Owners(...), not {owners!r:.80}")
@@ -235,7 +235,7 @@ def build_layers(
         InputError: As for `build`.
         OSError: A file cannot be read, or the folder not be written.
     """
-    from pysquash.layering import pack_layers  # noqa: PLC0415
+    from pysquash.packing.layer_images import pack_layers  # noqa: PLC0415
 
     options, sources = checked_options(options), checked_list(sources, "sources")
     if not isinstance(folder, str | os.PathLike):

@@ -1,6 +1,6 @@
 """`python -m pysquash.mksquashfs` is the command `pymksquashfs`: mksquashfs, option for option."""
 
-from pysquash.guard import run_guarded
+from pysquash.program.guard import run_guarded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pysquash.options import DuplicatePolicy, Limits, ParentSymlinkPolicy, WhiteoutPolicy, WriterOptions
+from pysquash.options.limits import Limits
+from pysquash.options.writer import DuplicatePolicy, ParentSymlinkPolicy, WhiteoutPolicy, WriterOptions
 from pysquash.tree.entry import Entry, Kind, Xattrs
 from pysquash.tree.merge import Merge
 from pysquash.tree.node import Node

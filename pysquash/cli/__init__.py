@@ -3,7 +3,7 @@
 `main` is the program `pysquash`; each command is in the module of its name.
 """
 
-from pysquash.guard import run_guarded
+from pysquash.program.guard import run_guarded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from pysquash.additions import AddedDirectory
+from pysquash.edits.additions import AddedDirectory
 from pysquash.errors import InputError, OptionError
-from pysquash.options import WriterOptions
-from pysquash.parts import Part
+from pysquash.options.writer import WriterOptions
+from pysquash.packing.subtree import Part
 from pysquash.sources.files import AddedFile, AddedSymlink, Attributes, Content, image_path
 
 if TYPE_CHECKING:
-    from pysquash.overrides import Overrides
-    from pysquash.vm.owners import Owners
+    from pysquash.edits.overrides import Overrides
+    from pysquash.edits.owners import Owners
 
 __all__ = [
     "PartPath",
@@ -102,7 +102,7 @@ def parse_owners(users: Sequence[str], groups: Sequence[str], everything: str | 
     """Take FROM:TO:COUNT for users and for groups, and UID:GID for everything; None where there is none of it."""
     if not users and not groups and everything is None:
         return None
-    from pysquash.vm.owners import IdRange, Owners
+    from pysquash.edits.owners import IdRange, Owners
 
     with as_usage_error():
         return Owners(
@@ -133,7 +133,7 @@ def parse_overrides(
             values[option[2:].replace("-", "_")] = _numbers(text, 1, "SECONDS", option)[0]
     if not values:
         return None
-    from pysquash.overrides import Overrides
+    from pysquash.edits.overrides import Overrides
 
     with as_usage_error():
         return Overrides(**values)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pysquash.additions import AddedDirectory
 from pysquash.api import build as build_image
 from pysquash.api import build_layers
 from pysquash.cli.additions import (
@@ -35,14 +34,15 @@ from pysquash.cli.console import (
 from pysquash.cli.image_options import SectionedCommand, image_options, writer_values
 from pysquash.cli.limit_option import limit_option, parse_limits
 from pysquash.cli.registry_options import registry_access, registry_options
+from pysquash.edits.additions import AddedDirectory
 from pysquash.notices import WarningGroup
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.report import Report
 from pysquash.sources.files import AddedFile, AddedSymlink
 from pysquash.tree.patterns import Patterns
 
 if TYPE_CHECKING:
-    from pysquash.layering import LayerImages, OverlayXattrs
+    from pysquash.packing.layer_images import LayerImages, OverlayXattrs
     from pysquash.vm.formats import ConfigFormat
 
 __all__ = ["build"]

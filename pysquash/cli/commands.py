@@ -2,7 +2,7 @@
 
 A command's module is imported when the command is called: all together they are most of the package.
 Exit codes: 0 success; 1 failure, or findings; 2 usage error; 128 plus the number of a signal.
-Not here: errors of ours and of the system, and signals (guard).
+Not here: errors of ours and of the system, and signals (program/guard).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from importlib import import_module
 import click
 
 from pysquash import __version__
-from pysquash.tuning import tune_process
+from pysquash.program.tuning import tune_process
 
 __all__ = ["commands", "run_command"]
 

@@ -2,7 +2,7 @@
 
 Rules kept here: data goes to standard output and messages to standard error, one line each, whatever characters names
 have; NO_COLOR and SOURCE_DATE_EPOCH are respected, and the variables that say where credentials for registries are.
-Not here: how commands end (guard, commands).
+Not here: how commands end (program/guard, commands).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from pysquash.cli.console import byte_count, image_errors
-from pysquash.comparison import diff as compare
+from pysquash.fsck.comparison import diff as compare
 
 __all__ = ["diff"]
 

@@ -13,7 +13,7 @@ import click
 
 from pysquash.cli.console import byte_count
 from pysquash.cli.registry_options import REGISTRY_OPTIONS
-from pysquash.sort_file import read_sort_file
+from pysquash.options.sort_file import read_sort_file
 
 __all__ = ["SectionedCommand", "image_options", "writer_values"]
 

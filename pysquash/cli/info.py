@@ -58,7 +58,7 @@ def info(image: str, what: str | None, as_json: bool, structures: bool, offset: 
 
 
 def _print_structures(image: SquashfsImage, what: str | None) -> None:
-    from pysquash.reader.structures import read_structures
+    from pysquash.fsck.structures import read_structures
 
     for title, place, fields in read_structures(image, what):
         rows = []

@@ -14,7 +14,7 @@ import click
 
 from pysquash.cli.console import byte_count
 from pysquash.errors import OptionError
-from pysquash.options import Limits
+from pysquash.options.limits import Limits
 
 __all__ = ["limit_option", "parse_limits"]
 

@@ -13,7 +13,7 @@ import click
 
 from pysquash.cli.console import image_errors, warn
 from pysquash.cli.offset_option import offset_option
-from pysquash.own_files import OwnFiles
+from pysquash.host.output_guard import OwnFiles
 from pysquash.reader.archive import to_tar
 from pysquash.reader.image import ImagePath, SquashfsImage
 from pysquash.writer.output import Output

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 
-from pysquash.threads import start_thread
+from pysquash.host.threads import start_thread
 
 __all__ = ["Ahead", "StalledError"]
 

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
-from pysquash.compressor_options import NO_OPTIONS, CompressorOptions
 from pysquash.errors import OptionError, UnsupportedImageError
 from pysquash.format.constants import CompressorId
-from pysquash.options import WriterOptions
+from pysquash.options.compressor import NO_OPTIONS, CompressorOptions
+from pysquash.options.writer import WriterOptions
 
 if TYPE_CHECKING:
     from pysquash.format.rules import Rule

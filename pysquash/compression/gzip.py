@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import cast
 
 from pysquash.compression.base import CompressorSettings, Fault, TooLargeError, raise_if_out_of_memory, smallest
-from pysquash.compressor_options import GZIP_STRATEGIES
 from pysquash.format.constants import CompressorId
 from pysquash.format.records import GZIP_OPTIONS
+from pysquash.options.compressor import GZIP_STRATEGIES
 
 __all__ = ["Codec"]
 

@@ -14,10 +14,10 @@ from functools import partial
 from lzallright import LZOCompressor, LZOError
 
 from pysquash.compression.base import CompressorSettings, Fault
-from pysquash.compressor_options import LZO_ALGORITHMS
 from pysquash.errors import OptionError
 from pysquash.format.constants import CompressorId
 from pysquash.format.records import LZO_OPTIONS
+from pysquash.options.compressor import LZO_ALGORITHMS
 
 __all__ = ["Codec"]
 

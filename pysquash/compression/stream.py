@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from pysquash.compression.ahead import Ahead, StalledError
 from pysquash.compression.stream_decoders import MAGIC_SIZE, find_decoder
 from pysquash.errors import LimitError, OptionTypeError, SourceError
-from pysquash.options import Limits
+from pysquash.options.limits import Limits
 
 __all__ = ["Layer", "LayerStream", "StreamChecks"]
 

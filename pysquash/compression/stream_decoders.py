@@ -21,7 +21,7 @@ import zstandard
 from pysquash.compression.base import raise_if_out_of_memory
 from pysquash.compression.zstd_frames import FrameScanner
 from pysquash.errors import SourceError
-from pysquash.options import Limits
+from pysquash.options.limits import Limits
 
 __all__ = ["MAGIC_SIZE", "Decoder", "find_decoder"]
 

@@ -1,7 +1,7 @@
 """Reader: an image, open for reading.
 
 In: a path or a seekable binary file. Out: `SquashfsImage`, from whose root paths lead everywhere.
-Not here: what the image holds (filesystem), paths (path), files of the host (extract), tars (archive).
+Not here: what the image holds (filesystem), paths (path), files of the host (extract/extract), tars (archive).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import os
 from collections.abc import Iterable
 from typing import BinaryIO
 
+from pysquash.extract.extract import extract
 from pysquash.reader.archive import to_tar
-from pysquash.reader.extract import extract
 from pysquash.reader.filesystem import Filesystem
 from pysquash.reader.path import ImagePath, Stat
 

@@ -4,7 +4,7 @@ In: an image's first 96 bytes. Out: a `Superblock` that says where everything is
 On disk: "Superblock".
 Rules kept here: magic and version; a block size that is a power of two; an image that is as long as it says; inodes in
 front of directories.
-Not here: rules whose breaking does not keep an image from being read (check).
+Not here: rules whose breaking does not keep an image from being read (fsck/superblock).
 """
 
 from __future__ import annotations

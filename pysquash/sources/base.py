@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from pysquash.options import DuplicatePolicy
+from pysquash.options.writer import DuplicatePolicy
 from pysquash.tree.entry import Entry
 
 __all__ = ["Source"]

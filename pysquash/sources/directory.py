@@ -19,11 +19,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Protocol
 
-from pysquash.atomic import is_temporary
 from pysquash.errors import LimitError, SourceError, UnsupportedEntryError, printable
+from pysquash.host.atomic import is_temporary
+from pysquash.host.output_guard import OwnFiles
 from pysquash.notices import Notice, Warn, WarningKind
-from pysquash.options import WriterOptions
-from pysquash.own_files import OwnFiles
+from pysquash.options.writer import WriterOptions
 from pysquash.sources.host_xattrs import HostXattrs
 from pysquash.sources.path_limits import check_path_limits
 from pysquash.tree.entry import HIGHEST_MTIME, Entry, Kind, Segment, Xattrs

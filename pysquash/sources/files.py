@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO, NamedTuple, TypedDict, cast
 
 from pysquash.errors import LimitError, OptionError, OptionTypeError, SourceError, printable
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.sources.path_limits import check_path_limits
 from pysquash.tree.entry import Entry, Kind, Xattrs
 

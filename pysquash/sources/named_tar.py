@@ -14,7 +14,7 @@ from typing import NoReturn
 from pysquash.compression.stream import Layer
 from pysquash.errors import SourceError
 from pysquash.notices import Warn
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.sources.saved_image import SavedImage, SavedImageNames
 from pysquash.sources.tar import TarSource
 from pysquash.tree.entry import Entry, Kind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pysquash.errors import LimitError, printable
-from pysquash.options import Limits
+from pysquash.options.limits import Limits
 
 __all__ = ["check_path_limits"]
 

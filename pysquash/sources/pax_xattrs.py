@@ -4,7 +4,7 @@ In: records of an entry and global ones. Out: attributes that SquashFS can hold 
 Source: star(5), libarchive's tar(5), GNU tar's `--selinux` and `--xattrs`.
 Rules kept here: SCHILY.xattr wins over RHT.security.selinux, and that over LIBARCHIVE.xattr, whose names are
 percent-encoded and values base64; what is dropped is reported; global attributes are decoded once and shared.
-Not here: parsing records (pax), how many attributes there may be (entry_limits).
+Not here: parsing records (pax), how many attributes there may be (packing/entry_limits).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 from pysquash.errors import LimitError, printable
 from pysquash.format.constants import XATTR_PREFIXES as STORED_PREFIXES
 from pysquash.notices import WarningKind
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.sources.pax import ACL_PREFIX, SELINUX_KEY, XATTR_PREFIXES
 from pysquash.tree.entry import Xattrs
 

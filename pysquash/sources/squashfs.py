@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from pysquash.errors import ImageError, SourceError
 from pysquash.notices import Warn
-from pysquash.options import DuplicatePolicy, WriterOptions
+from pysquash.options.writer import DuplicatePolicy, WriterOptions
 from pysquash.reader.entries import StoredContent, image_entries
 from pysquash.reader.image import SquashfsImage
 from pysquash.reader.input import InputTarget

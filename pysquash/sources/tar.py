@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pysquash.compression.stream import Layer, LayerStream, StreamChecks
 from pysquash.errors import LimitError, UnsupportedEntryError, printable
 from pysquash.notices import Warn, WarningKind
-from pysquash.options import DuplicatePolicy, WriterOptions
+from pysquash.options.writer import DuplicatePolicy, WriterOptions
 from pysquash.sources.path_limits import check_path_limits
 from pysquash.sources.pax import Keywords, PaxRecords, pax_number, pax_seconds
 from pysquash.sources.pax_xattrs import PaxXattrs

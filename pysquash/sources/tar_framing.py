@@ -14,7 +14,7 @@ from typing import NoReturn
 from pysquash.compression.stream import LayerStream
 from pysquash.errors import LimitError, SourceError, printable
 from pysquash.notices import Notice, Warn, WarningKind
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.sources.tar_buffer import ChunkBuffer
 from pysquash.sources.tar_header import BLOCK_SIZE, CHECKSUM_FIELD, ZERO_BLOCK, Numbers, is_checksum_right
 

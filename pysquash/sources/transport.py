@@ -17,9 +17,9 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from pysquash.errors import SourceError
+from pysquash.host.output_guard import OwnFiles
 from pysquash.notices import Warn
-from pysquash.options import WriterOptions
-from pysquash.own_files import OwnFiles
+from pysquash.options.writer import WriterOptions
 from pysquash.sources.base import Source
 from pysquash.sources.named_tar import NamedTar
 from pysquash.sources.oci import TRANSPORTS

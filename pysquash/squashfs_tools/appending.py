@@ -14,13 +14,13 @@ from collections.abc import Collection, Iterator
 from functools import partial
 from typing import NamedTuple
 
+from pysquash.edits.merged_tree import MergedTree
 from pysquash.errors import ImageError, NotSquashfsError, OptionError
 from pysquash.format.constants import SuperblockFlag
-from pysquash.merged_tree import MergedTree
 from pysquash.notices import Warnings
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
+from pysquash.packing.layer_reader import OpenSource
 from pysquash.reader.image import SquashfsImage
-from pysquash.reading import OpenSource
 from pysquash.sources.squashfs import SquashfsSource
 from pysquash.tree.entry import Entry, Kind
 from pysquash.writer.xattrs import keep_xattrs

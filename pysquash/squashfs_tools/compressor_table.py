@@ -2,7 +2,7 @@
 
 In: an -X option and its text. Out: the name and the value that `WriterOptions` takes.
 Rules kept here: what mksquashfs takes besides what the writer does: sizes with K and M, percentages with a fraction.
-Not here: which values there are (compressor_options).
+Not here: which values there are (options/compressor).
 """
 
 from __future__ import annotations

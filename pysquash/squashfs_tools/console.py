@@ -2,7 +2,7 @@
 
 Rules kept here: what was asked for goes to standard output, errors and warnings to standard error, a line each; the
 exit code is 0 or 1, as mksquashfs has it.
-Not here: how the programs end (guard).
+Not here: how the programs end (program/guard).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import sys
 import time
 
 from pysquash.errors import LimitError
+from pysquash.program.tuning import tune_process
 from pysquash.report import Progress
 from pysquash.squashfs_tools.command_line import Invocation, parse_arguments
 from pysquash.squashfs_tools.help_pages import help_text, usage
 from pysquash.squashfs_tools.option_table import Tool
-from pysquash.tuning import tune_process
 
 __all__ = ["run_tool"]
 

@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterator
 
 from pysquash.errors import OptionError
-from pysquash.own_files import OwnFiles
+from pysquash.host.output_guard import OwnFiles
 from pysquash.writer.output import Output
 
 __all__ = ["is_block_device", "opened_destination"]

@@ -14,9 +14,9 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from pysquash.errors import OptionError, SourceError, printable
+from pysquash.host.output_guard import OwnFiles
 from pysquash.notices import Notice, Warn, WarningKind
-from pysquash.options import WriterOptions
-from pysquash.own_files import OwnFiles
+from pysquash.options.writer import WriterOptions
 from pysquash.sources.directory import DirectorySource, Folder, Selection
 from pysquash.squashfs_tools.excludes import Excludes
 from pysquash.squashfs_tools.priorities import Priorities

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from pysquash.errors import OptionError
+from pysquash.host.output_guard import OwnFiles
 from pysquash.notices import Notice, Warn, WarningKind
-from pysquash.options import WriterOptions
-from pysquash.own_files import OwnFiles
-from pysquash.reading import OpenSource
+from pysquash.options.writer import WriterOptions
+from pysquash.packing.layer_reader import OpenSource
 from pysquash.squashfs_tools.command_line import Invocation
 from pysquash.squashfs_tools.excludes import Excludes, inodes_named
 from pysquash.squashfs_tools.host_source import HostSelection, HostSource, Place, named_places, stripped_places

@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 from typing import Any, Literal, NamedTuple
 
+from pysquash.edits.overrides import Overrides
 from pysquash.errors import OptionError
-from pysquash.options import Limits, WriterOptions
-from pysquash.overrides import Overrides
+from pysquash.options.limits import Limits
+from pysquash.options.writer import WriterOptions
 from pysquash.squashfs_tools.command_line import Invocation
 from pysquash.squashfs_tools.compressor_table import writer_value
 from pysquash.squashfs_tools.pseudo import parse_xattr

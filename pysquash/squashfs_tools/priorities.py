@@ -3,7 +3,7 @@
 In: names on this machine with their priorities. Out: `Priorities`, which are asked about each file.
 Rules kept here: names are looked up as plain ones that are left out are; a directory's priority is for all below it
 that has none of its own; the highest comes first, and 0 is that of all others.
-Not here: the lines of a sort file (pysquash/sort_file), going through directories (host_source).
+Not here: the lines of a sort file (options/sort_file), going through directories (host_source).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 
 from pysquash.notices import Notice, Warn, WarningKind
-from pysquash.sort_file import read_sort_lines
+from pysquash.options.sort_file import read_sort_lines
 
 __all__ = ["Priorities", "read_priorities"]
 

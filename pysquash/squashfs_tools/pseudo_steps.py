@@ -17,10 +17,10 @@ from collections.abc import Collection, Sequence
 from contextlib import closing
 from typing import BinaryIO
 
+from pysquash.edits.merged_tree import MergedTree
 from pysquash.errors import LimitError, MergeError, SourceError, printable
-from pysquash.merged_tree import MergedTree
 from pysquash.notices import Notice, Warn, WarningKind
-from pysquash.options import Limits
+from pysquash.options.limits import Limits
 from pysquash.sources.files import Added, image_path
 from pysquash.squashfs_tools.excludes import Excludes
 from pysquash.squashfs_tools.host_source import HostSelection, HostSource, Place

@@ -11,11 +11,11 @@ import os
 from collections.abc import Callable, Collection
 from functools import partial
 
+from pysquash.edits.merged_tree import MergedTree, Step
 from pysquash.errors import OptionError
-from pysquash.merged_tree import MergedTree, Step
+from pysquash.host.output_guard import OwnFiles
 from pysquash.notices import Warnings
-from pysquash.own_files import OwnFiles
-from pysquash.packing import Changes, pack
+from pysquash.packing.pack import Changes, pack
 from pysquash.report import Progress
 from pysquash.squashfs_tools.appending import leave_out_xattrs, read_existing
 from pysquash.squashfs_tools.command_line import Invocation

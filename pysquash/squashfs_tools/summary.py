@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pysquash.edits.merged_tree import MergedTree
 from pysquash.errors import printable
-from pysquash.merged_tree import MergedTree
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.report import Report
 from pysquash.tree.entry import Kind
 

@@ -17,7 +17,7 @@ from typing import NoReturn
 from pysquash.compression.stream import Layer
 from pysquash.errors import SourceError, printable
 from pysquash.notices import Notice, Warn, WarningKind
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.sources.tar import TarSource
 from pysquash.squashfs_tools.excludes import Excludes
 from pysquash.squashfs_tools.values import host_number

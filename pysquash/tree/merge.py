@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from pysquash.errors import MergeError, printable
 from pysquash.notices import Notice, Warn, WarningKind
-from pysquash.options import DuplicatePolicy, WriterOptions
+from pysquash.options.writer import DuplicatePolicy, WriterOptions
 from pysquash.tree.entry import Entry, Kind
 from pysquash.tree.node import Node
 from pysquash.tree.paths import Paths

@@ -13,7 +13,7 @@ from collections.abc import Callable, Container
 from typing import NoReturn
 
 from pysquash.errors import LimitError, MergeError, printable
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.tree.entry import Entry, Kind
 from pysquash.tree.node import Node
 

@@ -5,7 +5,7 @@ read, whether it is hidden for certain.
 Rules kept here: what seems hidden is only set aside, never lost, because the tree decides in the end: a symlinked
 parent may carry a file elsewhere, and a hard link may keep its content alive. So `hides` may err, and costs space or
 time when it does, but no content. `certainly_hidden` never errs, and keeps silent where it cannot know.
-Not here: the tree (tree/merge); setting aside (spool).
+Not here: the tree (tree/merge); setting aside (content/spool).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from pysquash.errors import LimitError, printable
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.tree.entry import Entry, Kind
 from pysquash.tree.whiteouts import WHITEOUT_PREFIX, hidden_by, is_marker
 

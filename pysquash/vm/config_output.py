@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from pysquash.edits.merged_tree import MergedTree, Step
 from pysquash.errors import OptionError
-from pysquash.merged_tree import MergedTree, Step
 from pysquash.notices import WarningKind
 from pysquash.sources.files import Attributes
 from pysquash.vm.formats import FORMATS, ConfigFormat

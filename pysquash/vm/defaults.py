@@ -7,7 +7,7 @@ layer describes gets the attributes that it should have.
 
 from __future__ import annotations
 
-from pysquash.merged_tree import MergedTree, Step
+from pysquash.edits.merged_tree import MergedTree, Step
 from pysquash.sources.files import Added, Attributes, added_entry, added_file
 from pysquash.tree.entry import Kind
 

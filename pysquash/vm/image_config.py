@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from pysquash.edits.merged_tree import MergedTree
 from pysquash.errors import SourceError
-from pysquash.merged_tree import MergedTree
 from pysquash.sources.oci.documents import text_items
 from pysquash.sources.oci.platforms import Platform
 from pysquash.tree.entry import Kind

@@ -17,7 +17,7 @@ from typing import Protocol
 from pysquash.compression.base import Stored
 from pysquash.format.constants import NO_FRAGMENT
 from pysquash.format.words import DATA_RAW
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.tree.entry import Segment
 from pysquash.writer.dedup import BlockRun, Dedup, RunDigest, StoredFile, TailKey, tail_key
 from pysquash.writer.fragments import Fragments

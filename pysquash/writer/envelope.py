@@ -18,7 +18,7 @@ from pysquash.compression.base import BlockCodec
 from pysquash.format.constants import DATA_START, MAGIC, NO_TABLE, PADDING_SIZE, VERSION, SuperblockFlag
 from pysquash.format.records import METADATA_HEADER, SUPERBLOCK, Superblock
 from pysquash.format.words import metadata_word
-from pysquash.options import UNCOMPRESSED_PARTS, WriterOptions
+from pysquash.options.writer import UNCOMPRESSED_PARTS, WriterOptions
 from pysquash.tree.entry import Kind
 from pysquash.tree.node import Node
 from pysquash.writer.directories import DirectoryWriter, Listing

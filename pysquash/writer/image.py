@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from pysquash.compression.base import codec_for
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.tree.node import Node
 from pysquash.writer.data import DataWriter
 from pysquash.writer.envelope import Envelope, ImageSummary

@@ -4,7 +4,7 @@ In: a path, or a seekable binary file that the caller owns. Out: an `Output` wit
 start.
 Rules kept here: a path gets its file at the end, and none on any error; what that would destroy, as a device, is
 refused.
-Not here: temporary files (atomic); signals (guard); what is written (image).
+Not here: temporary files (host/atomic); signals (program/guard); what is written (image).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, NoReturn, Self
 
-from pysquash.atomic import AtomicFile
 from pysquash.errors import OptionError, OptionTypeError
-from pysquash.own_files import OwnFiles
-from pysquash.threads import start_thread
+from pysquash.host.atomic import AtomicFile
+from pysquash.host.output_guard import OwnFiles
+from pysquash.host.threads import start_thread
 
 __all__ = ["Output", "OutputTarget"]
 

@@ -16,7 +16,7 @@ from concurrent.futures import Executor, Future
 from pysquash.compression.base import CompressorSettings, Stored, block_codec
 from pysquash.errors import ExecutorError
 from pysquash.format.words import DATA_RAW
-from pysquash.threads import Workers
+from pysquash.host.threads import Workers
 
 __all__ = ["BATCH_SIZE", "Compressed", "Land", "Pipeline", "compress_batch", "compress_to_bytes"]
 

@@ -15,7 +15,7 @@ from pysquash.errors import InputError, printable
 from pysquash.format.constants import NO_XATTRS, XATTR_PREFIXES
 from pysquash.format.records import XATTR_ENTRY, XATTR_ID, XATTR_REF, XATTR_TABLE, XATTR_VALUE
 from pysquash.format.words import XATTR_OUT_OF_LINE
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.tree.entry import Xattrs
 from pysquash.tree.node import Node
 from pysquash.writer.metadata import Compress, MetadataWriter

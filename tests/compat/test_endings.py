@@ -25,7 +25,7 @@ PROGRAMS = {
     "sqfstar": ["pysquash.sqfstar", "-quiet", "-no-progress", "image"],
 }
 IMPORTED_LATE = {
-    "pysquash": "pysquash.tuning",
+    "pysquash": "pysquash.program.tuning",
     "mksquashfs": "pysquash.squashfs_tools.option_table",
     "sqfstar": "pysquash.squashfs_tools.option_table",
 }
@@ -90,14 +90,15 @@ def test_what_comes_before_the_handlers_is_imported_quickly() -> None:
     """What `run_guarded` itself imports, an interrupt cannot get past."""
     code = "import sys; old = set(sys.modules); import pysquash.cli; print(*sorted(set(sys.modules) - old))"
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert set(done.stdout.split()) <= {"__future__", "pysquash", "pysquash.cli", "pysquash.guard"}
+    own = {"pysquash", "pysquash.cli", "pysquash.program", "pysquash.program.guard"}
+    assert set(done.stdout.split()) <= {"__future__", *own}
 
 
 @pytest.mark.parametrize("number", ENDING_SIGNALS, ids=lambda number: number.name)
 def test_a_signal_in_a_finalizer_is_not_lost(number: signal.Signals, tmp_path: Path) -> None:
     code = f"""
 import signal, time
-from pysquash.guard import run_guarded
+from pysquash.program.guard import run_guarded
 class Finalized:
     def __del__(self):
         signal.raise_signal({int(number)})
@@ -130,7 +131,7 @@ run_guarded("program", run)
 def test_an_error_is_one_line(raised: str, code: int, line: bytes, tmp_path: Path) -> None:
     script = f"""
 from pysquash import errors
-from pysquash.guard import run_guarded
+from pysquash.program.guard import run_guarded
 def run():
     raise {raised}
 run_guarded("program", run, usage_code=2)

@@ -25,7 +25,7 @@ from pysquash import Rule, SquashfsImage, SquashfsWriter, WriterOptions, check
 from pysquash.format.constants import DATA_START, NO_TABLE, SuperblockFlag
 from pysquash.format.records import SUPERBLOCK, Superblock
 from pysquash.format.words import DATA_RAW
-from pysquash.sort_file import read_sort_file
+from pysquash.options.sort_file import read_sort_file
 from tests.snapshot import (
     Tree,
     assert_same,

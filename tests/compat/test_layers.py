@@ -15,7 +15,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import pysquash
-from pysquash.options import DuplicatePolicy
+from pysquash.options.writer import DuplicatePolicy
 from tests.property.layers import Item, Layers, ModelError, apply_layers, layers, write_tar
 from tests.snapshot import Seen, Tree, assert_same, extract, kernel_tree, need_root, need_tool, unsquashfs_tree, walk
 

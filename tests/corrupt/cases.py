@@ -22,7 +22,7 @@ from pysquash import SquashfsWriter
 from pysquash.format import records
 from pysquash.format.constants import HEADER_ENTRY_COUNT, METADATA_SIZE, CompressorId, InodeType, SuperblockFlag
 from pysquash.format.words import DATA_RAW, XATTR_OUT_OF_LINE, data_word, metadata_ref, metadata_word
-from pysquash.options import Limits
+from pysquash.options.limits import Limits
 from tests.corrupt.forge import (
     BLOCK_SIZE,
     AttributeSet,

@@ -36,7 +36,7 @@ from pysquash.format.words import (
     split_metadata_ref,
     split_metadata_word,
 )
-from pysquash.options import Limits
+from pysquash.options.limits import Limits
 
 __all__ = [
     "BLOCK_SIZE",

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from pysquash import ImageError, SquashfsImage, check, diff
+from pysquash.fsck.structures import PARTS, read_structures
 from pysquash.reader.path import ImagePath
-from pysquash.reader.structures import PARTS, read_structures
 from pysquash.tree.entry import Kind
 
 __all__ = ["EnoughError", "Sink", "exercise"]

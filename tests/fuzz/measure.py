@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pysquash import ImageError, SquashfsImage, check, diff
-from pysquash.reader.structures import PARTS, read_structures
+from pysquash.fsck.structures import PARTS, read_structures
 from pysquash.tree.entry import Kind
 from tests.fuzz.exercise import EnoughError, Sink
 from tests.fuzz.hostile import HOSTILE

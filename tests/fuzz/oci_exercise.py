@@ -37,7 +37,8 @@ import httpx
 
 from pysquash.errors import InputError, OptionError, SourceError
 from pysquash.notices import Notice
-from pysquash.options import Limits, WriterOptions
+from pysquash.options.limits import Limits
+from pysquash.options.writer import WriterOptions
 from pysquash.sources.oci import image, registry_requests, registry_watchdog
 from pysquash.sources.oci.credentials import find_credentials
 from pysquash.sources.oci.digests import parse_digest

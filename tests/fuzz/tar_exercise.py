@@ -6,7 +6,8 @@ import io
 
 from pysquash import SquashfsImage, check, tar2squashfs
 from pysquash.errors import InputError
-from pysquash.options import Limits, WriterOptions
+from pysquash.options.limits import Limits
+from pysquash.options.writer import WriterOptions
 from pysquash.sources.tar import TarSource
 
 __all__ = ["exercise"]

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import pysquash
 from pysquash.errors import InputError
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.tree.entry import Kind
 
 __all__ = ["JUDGES", "Node", "Outcome", "Tree", "ours"]

@@ -17,9 +17,9 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from pysquash import InputError, OptionError, SquashfsImage, WriterOptions, check
-from pysquash.layering import OverlayXattrs, pack_layers
 from pysquash.notices import Warnings
-from pysquash.packing import OpenSource, pack
+from pysquash.packing.layer_images import OverlayXattrs, pack_layers
+from pysquash.packing.pack import OpenSource, pack
 from pysquash.sources.tar import TarSource
 from pysquash.tree.entry import Kind
 from pysquash.writer.output import Output

@@ -18,7 +18,7 @@ import pytest
 import pysquash
 from pysquash import Report
 from pysquash.errors import InputError, LimitError, SourceError
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.sources.oci import registry_requests
 from pysquash.sources.oci.image import ContainerImage, open_image
 from pysquash.sources.oci.registry_access import RegistryAccess

@@ -15,7 +15,7 @@ import pytest
 
 import pysquash
 from pysquash.errors import OptionError, SourceError
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.sources.oci import registry_requests, registry_watchdog
 from pysquash.sources.oci.registry_access import RegistryAccess
 from pysquash.sources.oci.registry_watchdog import Patience

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 import pysquash
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from tests.noticing import texts
 from tests.oci.builder import (
     Image,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import pysquash
 from pysquash import SquashfsImage, WriterOptions
-from pysquash.options import UNCOMPRESSED_PARTS
+from pysquash.options.writer import UNCOMPRESSED_PARTS
 
 BLOCK_SIZE = 8192
 

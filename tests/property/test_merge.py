@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pysquash.errors import MergeError
-from pysquash.options import DuplicatePolicy, WriterOptions
+from pysquash.options.writer import DuplicatePolicy, WriterOptions
 from pysquash.tree.entry import Kind
 from pysquash.tree.merge import Merge
 from pysquash.tree.node import Node

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pysquash.options import DuplicatePolicy, WriterOptions
+from pysquash.options.writer import DuplicatePolicy, WriterOptions
 from pysquash.tree.entry import Kind
 from pysquash.tree.merge import Merge
 from pysquash.tree.visibility import Visibility

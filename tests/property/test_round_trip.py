@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import pysquash
 from pysquash import SquashfsImage, SquashfsWriter, WriterOptions
-from pysquash.options import Limits
+from pysquash.options.limits import Limits
 from pysquash.reader.archive import to_tar
 from pysquash.reader.entries import image_entries
 from tests.property.test_reader import WHOLE, attributes, contents, names

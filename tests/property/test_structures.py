@@ -19,8 +19,8 @@ from pysquash.errors import CorruptImageError, OptionError, PathNotFoundError
 from pysquash.format.constants import NO_XATTRS
 from pysquash.format.records import CODECS
 from pysquash.format.words import device_number
+from pysquash.fsck.structures import PARTS, Structure, read_structures
 from pysquash.reader.inodes import Inode
-from pysquash.reader.structures import PARTS, Structure, read_structures
 from pysquash.tree.entry import Kind
 from tests.corrupt.forge import Forge
 from tests.fuzz.seeds import own_image

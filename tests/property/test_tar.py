@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import pysquash
 from pysquash.errors import InputError
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.sources.tar import TarSource
 from pysquash.tree.entry import Entry, Kind
 from tests.tarbuild import END, gnu_long, header, padded, pax

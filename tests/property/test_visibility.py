@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.tree.entry import Entry, Kind
 from pysquash.tree.visibility import Visibility
 from pysquash.tree.whiteouts import hidden_by, is_marker

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import pysquash
-from pysquash import atomic
-from pysquash.atomic import AtomicDirectory, AtomicFile, is_temporary
+from pysquash.host import atomic
+from pysquash.host.atomic import AtomicDirectory, AtomicFile, is_temporary
 from tests.processes import started
 from tests.tarbuild import END, header, padded
 

@@ -12,7 +12,7 @@ import pytest
 from pysquash import OptionError, SquashfsWriter, WriterOptions
 from pysquash.compression.base import codec_for
 from pysquash.format.constants import CompressorId
-from pysquash.options import Compressor
+from pysquash.options.writer import Compressor
 
 KIB = 1 << 10
 DEFAULT = 128 * KIB

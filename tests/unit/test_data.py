@@ -11,7 +11,7 @@ import pytest
 
 from pysquash import SquashfsImage, WriterOptions, tar2squashfs
 from pysquash.compression.base import CompressorSettings
-from pysquash.squashfs_writer import SquashfsWriter
+from pysquash.packing.squashfs_writer import SquashfsWriter
 from pysquash.writer import data as data_module
 from pysquash.writer import dedup as dedup_module
 from pysquash.writer import pipeline as pipeline_module

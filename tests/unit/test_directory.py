@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pysquash import LimitError, SourceError, WriterOptions
-from pysquash.options import Limits
+from pysquash.options.limits import Limits
 from pysquash.sources import directory as directory_module
 from pysquash.sources.directory import DirectorySource
 from pysquash.sources.host_xattrs import HostXattrs

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 import pysquash
-from pysquash.entry_limits import EntryLimits
 from pysquash.errors import LimitError, OptionError
-from pysquash.options import Limits, WriterOptions
+from pysquash.options.limits import Limits
+from pysquash.options.writer import WriterOptions
+from pysquash.packing.entry_limits import EntryLimits
 from pysquash.tree.entry import Entry, Kind, Segment
 from tests.tarbuild import END, header, padded, pax
 

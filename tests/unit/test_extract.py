@@ -28,8 +28,8 @@ from pysquash import (
     SquashfsWriter,
     WriterOptions,
 )
-from pysquash.reader import destination as destination_module
-from pysquash.reader import extract as extract_module
+from pysquash.extract import destination as destination_module
+from pysquash.extract import extract as extract_module
 from tests.snapshot import Tree, assert_same, kernel_tree, need_root, remove, walk
 
 if sys.platform == "win32":

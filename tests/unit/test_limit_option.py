@@ -11,7 +11,7 @@ import pytest
 
 import pysquash
 from pysquash.cli.limit_option import parse_limits
-from pysquash.options import Limits
+from pysquash.options.limits import Limits
 
 NAMES = [field.name for field in dataclasses.fields(Limits)]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pysquash.errors import LimitError, MergeError
-from pysquash.options import Limits, WriterOptions
+from pysquash.options.limits import Limits
+from pysquash.options.writer import WriterOptions
 from pysquash.tree.entry import Entry, Kind
 from pysquash.tree.merge import Merge
 from tests.layerbuild import Merged, device, directory, fifo, file, link, merged, put_layer, symlink, whiteout

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from pysquash.errors import MergeError
-from pysquash.options import DuplicatePolicy, WriterOptions
+from pysquash.options.writer import DuplicatePolicy, WriterOptions
 from pysquash.tree.entry import Entry
 from pysquash.tree.merge import Merge
 from tests.layerbuild import device, directory, fifo, file, link, merged, symlink, whiteout

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pysquash import OptionError, WriterOptions
-from pysquash.options import UNCOMPRESSED_PARTS
+from pysquash.options.writer import UNCOMPRESSED_PARTS
 
 
 @pytest.mark.parametrize(

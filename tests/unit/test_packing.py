@@ -8,8 +8,8 @@ import pytest
 
 import pysquash
 from pysquash import LimitError, SquashfsImage, WriterOptions
-from pysquash.options import Limits
-from pysquash.spool import Spool
+from pysquash.content.spool import Spool
+from pysquash.options.limits import Limits
 from tests.tarbuild import END, header, padded
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pysquash import OptionError, WriterOptions
-from pysquash.sort_file import read_sort_file
+from pysquash.options.sort_file import read_sort_file
 
 
 def test_a_line_is_a_path_and_a_number(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 import pysquash
 from pysquash.errors import OptionError, SourceError
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from tests.tarbuild import END, header, padded
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="named pipes are POSIX")

@@ -23,7 +23,7 @@ import pysquash
 from pysquash.compression import stream as stream_module
 from pysquash.compression.stream import LayerStream
 from pysquash.errors import LimitError, SourceError
-from pysquash.options import Limits
+from pysquash.options.limits import Limits
 from tests.tarbuild import END, header
 
 Compress = Callable[[bytes], bytes]

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pysquash.errors import LimitError, SourceError, UnsupportedEntryError
-from pysquash.options import Limits, WriterOptions
+from pysquash.options.limits import Limits
+from pysquash.options.writer import WriterOptions
 from pysquash.sources.tar import TarSource
 from pysquash.tree.entry import Entry, Kind
 from tests.noticing import Recorder, fail

@@ -18,9 +18,9 @@ import pytest
 import pysquash
 import pysquash.aio
 from pysquash.cli.console import progress_bar
+from pysquash.host.threads import Workers, start_thread
 from pysquash.sources.oci.digests import Digest
 from pysquash.sources.oci.registry_downloads import Downloads
-from pysquash.threads import Workers, start_thread
 from tests.tarbuild import END, header, padded
 
 CONTENTS = {b"%d" % row: random.Random(row).randbytes(700_000) for row in range(12)}

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pysquash import tuning
+from pysquash.program import tuning
 
 
 class _Bare:
@@ -28,7 +28,7 @@ def test_cycles_are_not_looked_for_even_at_the_end() -> None:
     code = """
 import atexit, gc
 atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > 1000))
-from pysquash.tuning import tune_process
+from pysquash.program.tuning import tune_process
 tune_process()
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

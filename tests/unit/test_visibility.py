@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.tree.entry import Entry
 from pysquash.tree.visibility import Visibility
 from tests.layerbuild import directory, fifo, file, link, opaque, symlink, whiteout

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import pysquash
 from pysquash import OptionError, WriterOptions
-from pysquash.options import DuplicatePolicy
+from pysquash.options.writer import DuplicatePolicy
 from pysquash.tree.patterns import Patterns
 from tests.compat.test_layers import model_tree
 from tests.noticing import texts

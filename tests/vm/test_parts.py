@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import pysquash
 from pysquash import Part
 from pysquash.cli.additions import part_path
-from pysquash.options import Limits, WriterOptions
+from pysquash.options.limits import Limits
+from pysquash.options.writer import WriterOptions
 from pysquash.sources.tar import TarSource
 from tests.property.layers import Layers, layers, write_tar
 from tests.property.merge_model import Item

@@ -18,7 +18,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
-from pysquash.atomic import AtomicFile
+from pysquash.host.atomic import AtomicFile
 from pysquash.sources.oci.digests import Digest
 from pysquash.sources.oci.layout import blob_path
 

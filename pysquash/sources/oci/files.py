@@ -22,7 +22,8 @@ from typing import BinaryIO, NamedTuple, Protocol
 from pysquash.compression.stream import LayerStream
 from pysquash.errors import LimitError, SourceError
 from pysquash.notices import Notice, Warn, WarningKind
-from pysquash.options import Limits, WriterOptions
+from pysquash.options.limits import Limits
+from pysquash.options.writer import WriterOptions
 from pysquash.sources.tar import TarSource
 from pysquash.tree.entry import Kind
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from pysquash.errors import LimitError, SourceError
 from pysquash.notices import Notice, Warn, WarningKind
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.sources.base import Source
 from pysquash.sources.oci.digests import Digest, parse_digest
 from pysquash.sources.oci.directory_image import DirectoryImage, is_directory_image

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from pysquash.errors import SourceError
 from pysquash.notices import Notice, Warn, WarningKind
-from pysquash.options import WriterOptions
+from pysquash.options.writer import WriterOptions
 from pysquash.sources.oci.blob_cache import BlobCache
 from pysquash.sources.oci.credentials import Credentials, find_credentials
 from pysquash.sources.oci.digests import Digest, parse_digest

@@ -18,9 +18,9 @@ from copy import copy
 from typing import BinaryIO
 
 from pysquash.errors import SourceError
+from pysquash.host.threads import start_thread
 from pysquash.sources.oci.blob_cache import BlobCache, PartialBlob
 from pysquash.sources.oci.digests import Digest
-from pysquash.threads import start_thread
 
 __all__ = ["Downloads", "Fetch"]
 

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import httpx
 
 from pysquash.errors import SourceError
-from pysquash.threads import start_thread
+from pysquash.host.threads import start_thread
 
 __all__ = ["DEFAULT_IDLE_SECONDS", "Patience", "Rate", "Watchdog"]
 

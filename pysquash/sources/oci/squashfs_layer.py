@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from pysquash.errors import SourceError
 from pysquash.notices import Warn
-from pysquash.options import DuplicatePolicy, WriterOptions
+from pysquash.options.writer import DuplicatePolicy, WriterOptions
 from pysquash.sources.oci.verified import LayerBlob, copy_verified
 from pysquash.sources.squashfs import SquashfsSource
 from pysquash.tree.entry import Entry, Kind

@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 
 from pysquash.errors import LimitError, SourceError
 from pysquash.notices import Warn
-from pysquash.options import DuplicatePolicy, WriterOptions
+from pysquash.options.writer import DuplicatePolicy, WriterOptions
 from pysquash.sources.oci.digests import Digest
 from pysquash.sources.tar import TarSource
 from pysquash.tree.entry import Entry

@@ -1,0 +1,1 @@
+"""Content: the bytes of files between their source and the image."""

@@ -1,0 +1,1 @@
+"""Extract: an image as files of the host."""

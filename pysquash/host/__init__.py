@@ -1,0 +1,1 @@
+"""Host: the files and threads of the system that this runs on."""

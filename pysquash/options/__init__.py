@@ -1,0 +1,1 @@
+"""Options: what a caller may choose, by concern, checked once."""

@@ -1,0 +1,1 @@
+"""Packing: how layers become an image."""

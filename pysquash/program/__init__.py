@@ -1,0 +1,1 @@
+"""Program: what each command needs of its process."""
