@@ -225,6 +225,6 @@ class Rule(enum.StrEnum):
     XATTR_TYPE = "xattr-type", "xattrs", "the name space is user, trusted or security", _BOTH
     XATTR_NAME = "xattr-name", "xattrs", "a name goes on behind its name space, and has 255 bytes at most", _BOTH
     XATTR_VALUE = "xattr-value", "xattrs", "a value has 65536 bytes at most", _BOTH
-    XATTR_REF_SIZE = "xattr-ref-size", "xattrs", "a reference to a value out of line has 8 bytes", _NEITHER
+    XATTR_REF_SIZE = "xattr-ref-size", "xattrs", "a reference to a value out of line has 8 bytes", _KERNEL
     XATTR_OUT_OF_LINE = "xattr-out-of-line", "xattrs", "a value out of line is where its reference leads", _BOTH
     XATTR_USER = "xattr-user", "xattrs", "attributes of users are on files and directories only", _BOTH

@@ -211,17 +211,18 @@ class DataChecker:
             text = f"{what} has the size word {word:#x}, for blocks of {self._block_size}"
             # A raw fragment block that is too long is read by unsquashfs, and used as far as it is needed.
             is_long = rule is Rule.FRAGMENT_SIZE and word & DATA_RAW and 0 < size < DATA_RAW
-            refused_by = (KERNEL,) if is_long else None
+            is_inside = start + size <= superblock.bytes_used
+            refused_by = (KERNEL,) if is_long and is_inside else None
             findings.add(rule, text, section=DATA_SECTION, offset=start, path=path, refused_by=refused_by)
             return None
         if start < DATA_START or start + size > superblock.inode_table_start:
             text = f"{what} is at {start} to {start + size}, the inode table at {superblock.inode_table_start}"
             findings.add(Rule.DATA_RANGE, text, section=DATA_SECTION, offset=start, path=path)
             return None
-        if start in self._known:
+        is_known = start in self._known
+        if is_known:
             text = f"{what} starts where another does, and is not the same"
             findings.add(Rule.DATA_OVERLAP, text, section=DATA_SECTION, offset=start, path=path)
-            return None
         self._room -= size
         if self._room < 0:
             text = f"the blocks together are larger than the image of {superblock.bytes_used}"
@@ -232,5 +233,6 @@ class DataChecker:
             stored, self._block_size, is_raw=is_raw, section=DATA_SECTION, offset=start, findings=findings
         )
         length = _UNREADABLE if plain is None else len(plain)
-        self._known[start] = (word, length)
+        if not is_known:
+            self._known[start] = (word, length)
         return length

@@ -271,8 +271,11 @@ class TreeChecker:
             other = self.numbers[number]
             is_known_to_linux = entry_number == number and other not in self._misnumbered_counts
             refused_by: tuple[str, ...] = (KERNEL,) if is_known_to_linux else ()
-            if Kind.DIRECTORY not in (inode.kind, self._met[other] & 7):
+            other_kind = self._met[other] & 7
+            if Kind.DIRECTORY not in (inode.kind, other_kind):
                 refused_by = (KERNEL, UNSQUASHFS)  # two names of one number are hard links
+            elif inode.kind == other_kind:
+                refused_by = (*refused_by, UNSQUASHFS)  # a directory of a number met before is a loop to it
             text = f"{number} is another inode's as well"
             self._add(Rule.INODE_NUMBER_UNIQUE, text, inode, path, "number", refused_by)
         else:
@@ -356,13 +359,10 @@ class TreeChecker:
         if root.parent_number not in (0, self._inode_count + 1) and has_count and not self._beyond:
             text = f"of the root is {root.parent_number}, not {self._inode_count + 1}"
             self._add(Rule.PARENT_NUMBER, text, root, b"", "parent_number")
-        refs: dict[int, set[int]] = {}
-        for name, *_ in self._misnumbered:
-            refs.setdefault(name.number, set()).add(name.ref)
         for name, parent, folder, text in self._misnumbered:
-            # To Linux, entries of one number are names of one inode.
+            # Linux looks for the entry's number among the inodes that it has read, and keeps them by their own numbers.
             owner = self.numbers.get(name.number, name.ref)
-            is_shared = len(refs[name.number]) > 1 or (owner != name.ref and self._is_named_right(owner, root.ref))
+            is_shared = owner != name.ref and self._is_named_right(owner, root.ref)
             refused_by = None if is_shared else ()
             self._add_entry(Rule.ENTRY_NUMBER, text, name, parent, folder, "number_delta", refused_by)
 

@@ -132,8 +132,8 @@ class Findings:
             path=path,
         )
 
-    def add_all(self, others: Findings) -> None:
-        """Note all that others have noted."""
+    def add_all(self, others: Findings, *, refused_by: tuple[str, ...] | None = None) -> None:
+        """Note all that others have noted, refused by these where that is given."""
         for each in others.found:
             self.add(
                 each.rule,
@@ -142,7 +142,7 @@ class Findings:
                 offset=each.offset,
                 field=each.field,
                 path=each.path,
-                refused_by=each.refused_by,
+                refused_by=each.refused_by if refused_by is None else refused_by,
             )
 
     def all(self) -> list[Finding]:

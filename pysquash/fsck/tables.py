@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from pysquash.compression.base import CompressorSettings
 from pysquash.errors import CorruptImageError
 from pysquash.format.constants import METADATA_SIZE, NO_TABLE
-from pysquash.format.records import METADATA_HEADER, ExportRef, FragmentEntry, Id, Superblock
+from pysquash.format.records import METADATA_HEADER, TABLE_LOCATION, ExportRef, FragmentEntry, Id, Superblock
 from pysquash.format.rules import KERNEL, UNSQUASHFS, Rule
 from pysquash.fsck.blocks import BlockChecker
 from pysquash.fsck.findings import Findings
@@ -209,7 +209,9 @@ class _Finder:
         if not self._check_locations(table, locations):
             return None
         for row, start in enumerate(locations):
-            plain, _ = self._blocks.metadata(start, section=kind.section)
+            in_block = Findings()
+            plain, block_end = self._blocks.metadata(start, section=kind.section, findings=in_block)
+            findings.add_all(in_block, refused_by=() if kind is EXPORTS else None)  # only NFS asks for exports
             wanted = table.block_size(row)
             if plain is not None and len(plain) != wanted:
                 text = f"block {row} holds {len(plain)} bytes, not {wanted}"
@@ -217,7 +219,9 @@ class _Finder:
                 # What a block that is not the last lacks is in the next one, so that all further rows are moved.
                 is_last = row == len(locations) - 1
                 end_row = first + wanted // kind.codec.size if is_last else table.row_count
-                missing = range(first + min(len(plain), wanted) // kind.codec.size, end_row)
+                held = min(len(plain), wanted) // kind.codec.size
+                # Linux reads no block that goes on after the image.
+                missing = range(first + held if block_end <= self._superblock.bytes_used else first, end_row)
                 self._misfits.append(Misfit(kind, text, start, missing))
         return locations[0] if locations else table.list_start  # exports of no inodes
 
@@ -230,8 +234,9 @@ class _Finder:
                 text = f"location {row} is {start}, and {what} at {behind}"
                 refused_by: tuple[str, ...] = (KERNEL,)
                 if table.kind is FRAGMENTS:  # of this list, the kernel looks at the first only
-                    refused_by = (KERNEL,) if locations[0] >= table.list_start else ()
-                if start >= self._superblock.bytes_used and table.kind is not EXPORTS:
+                    is_right = self._superblock.directory_table_start <= locations[0] < table.list_start
+                    refused_by = () if is_right else (KERNEL,)
+                if self._is_misread(table, row, start):
                     refused_by = (*refused_by, UNSQUASHFS)
                 self._findings.add(
                     Rule.LOCATION_ORDER,
@@ -242,3 +247,17 @@ class _Finder:
                 )
                 return False
         return True
+
+    def _is_misread(self, table: Table[Any], row: int, start: int) -> bool:
+        """Tell whether unsquashfs, which goes by the locations alone, refuses what is at one of them.
+
+        It does not read exports; the table before these ends at the first location.
+        """
+        superblock = self._superblock
+        if table.kind is EXPORTS:
+            block_count = -(-superblock.fragment_count * FRAGMENTS.codec.size // METADATA_SIZE)
+            return (
+                row == 0 < block_count and start != superblock.fragment_table_start + block_count * TABLE_LOCATION.size
+            )
+        plain, _ = self._blocks.metadata(start, section=table.kind.section, findings=Findings())
+        return plain is None or len(plain) != table.block_size(row)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pysquash.errors import CorruptImageError, printable
 from pysquash.format.constants import NO_XATTRS, XATTR_PREFIXES
-from pysquash.format.records import XATTR_ENTRY, XATTR_VALUE
+from pysquash.format.records import XATTR_ENTRY, XATTR_REF, XATTR_VALUE
 from pysquash.format.rules import KERNEL, Rule
-from pysquash.format.words import METADATA_REF_MASK, split_metadata_ref
+from pysquash.format.words import METADATA_REF_MASK, XATTR_OUT_OF_LINE, split_metadata_ref
 from pysquash.fsck.findings import Findings
 from pysquash.fsck.metadata import UNREAD_RULES, XATTR_SECTION, Chain
 from pysquash.reader.inodes import Inode
@@ -105,7 +105,8 @@ class XattrChecker:
         if row.ref & ~METADATA_REF_MASK:
             text = f"row {index} is {row.ref:#x}, of which bits 48 to 63 are ignored"
             findings.add(Rule.UNUSED, text, section="xattr id table", offset=offset, field="ref")
-        if chain.position(block_start, byte_offset) is None:
+        position = chain.position(block_start, byte_offset)
+        if position is None:
             chain.is_needed = True
             if chain.is_whole:
                 text = f"row {index} leads to {row.ref:#x}, where nothing is"
@@ -116,7 +117,20 @@ class XattrChecker:
             findings.add(Rule.RECORD, text, section="xattr id table", offset=offset, field="xattr_count")
             return
         size = stored_size = 0
-        for each in xattrs.stored_set(index):
+        for number, each in enumerate(xattrs.stored_set(index), 1):
+            if each.type & XATTR_OUT_OF_LINE and each.value_size != XATTR_REF.size:
+                text = f"row {index} has a reference of {each.value_size} bytes"
+                # Linux goes on after that many bytes, unsquashfs after 8.
+                end = chain.size - XATTR_REF.size
+                is_harmless = number == row.xattr_count and position + stored_size + each.value_size <= end
+                findings.add(
+                    Rule.XATTR_REF_SIZE,
+                    text,
+                    section=XATTR_SECTION,
+                    offset=chain.start + block_start,
+                    field="value",
+                    refused_by=() if is_harmless else None,
+                )
             stored_size += each.stored_size
             self._room -= each.stored_size
             prefix = each.prefix

@@ -45,12 +45,14 @@ class Xattr(NamedTuple):
         suffix: Its name without the name space.
         value: Its value, wherever that is.
         stored_size: Bytes that key and value take in the set itself.
+        value_size: What the set says of the bytes of the value, or of the reference to it, which should be 8.
     """
 
     type: int
     suffix: bytes
     value: bytes
     stored_size: int
+    value_size: int
 
     @property
     def cost(self) -> int:
@@ -129,11 +131,12 @@ class XattrReader:
         for _ in range(row.xattr_count):
             key = XATTR_ENTRY.unpack(cursor.read(XATTR_ENTRY.size))
             suffix = cursor.read(key.name_size)
-            value = _value(cursor)
+            is_out_of_line = key.type & XATTR_OUT_OF_LINE
+            value_size = XATTR_VALUE.unpack(cursor.read(XATTR_VALUE.size)).value
+            # A reference has 8 bytes, whatever its size says.
+            value = cursor.read(XATTR_REF.size) if is_out_of_line else _value(cursor, value_size)
             stored_size = XATTR_ENTRY.size + len(suffix) + XATTR_VALUE.size + len(value)
-            if key.type & XATTR_OUT_OF_LINE:
-                if len(value) != XATTR_REF.size:
-                    raise _corrupt(f"a reference of {len(value)} bytes", "value", Rule.XATTR_REF_SIZE)
+            if is_out_of_line:
                 ref = XATTR_REF.unpack(value).value
                 if ref not in shared:
                     shared[ref] = self._value_at(ref)
@@ -141,17 +144,17 @@ class XattrReader:
             held_size += len(suffix) + len(value)
             if held_size > _SET_SIZE_LIMIT:
                 raise _corrupt(f"{held_size} bytes and more in one set", "size", Rule.XATTR_SET_SIZE)
-            yield Xattr(key.type, suffix, value, stored_size)
+            yield Xattr(key.type, suffix, value, stored_size, value_size)
 
     def _value_at(self, ref: int) -> bytes:
         try:
-            return _value(Cursor(self.stream, *split_metadata_ref(ref)))
+            cursor = Cursor(self.stream, *split_metadata_ref(ref))
+            return _value(cursor, XATTR_VALUE.unpack(cursor.read(XATTR_VALUE.size)).value)
         except CorruptImageError as error:
             raise _corrupt(f"of {ref:#x}: {error.text}", "value", Rule.XATTR_OUT_OF_LINE) from error
 
 
-def _value(cursor: Cursor) -> bytes:
-    size = XATTR_VALUE.unpack(cursor.read(XATTR_VALUE.size)).value
+def _value(cursor: Cursor, size: int) -> bytes:
     if size > VALUE_LIMIT:
         raise _corrupt(f"a value of {size} bytes", "value", Rule.XATTR_VALUE)
     return cursor.read(size)

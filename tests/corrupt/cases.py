@@ -148,6 +148,12 @@ def _build_bare(writer: SquashfsWriter) -> None:
     writer.add_symlink("s", "target", mtime=3)
 
 
+def _build_shared_two(writer: SquashfsWriter) -> None:
+    value = words(100)
+    writer.add_file("f", b"content", xattrs={"user.a": value})
+    writer.add_file("g", b"other", xattrs={"user.a": value, "user.b": b"two"})
+
+
 def _build_empty_extended(writer: SquashfsWriter) -> None:
     writer.add_directory("empty", xattrs={"user.a": b"1"})
     writer.add_file("f", b"content")
@@ -230,6 +236,7 @@ DATA = tree_of(_build_data, fragments=False)
 BIG_BLOCKS = tree_of(_build_big, block_size=16384, fragments=False)
 SHORT = tree_of(_build_short, fragments=False)
 XATTRS = tree_of(_build_xattrs)
+SHARED_TWO = tree_of(_build_shared_two)
 LINKS = tree_of(_build_links)
 LINKS_NO_EXPORTS = tree_of(_build_links, exports=False)
 HOLES = tree_of(_build_holes)
@@ -1598,6 +1605,17 @@ def _(forge: Forge) -> None:
 @case("xattr-value", "65537", "an attribute's value has 65537 bytes", XATTRS)
 def _(forge: Forge) -> None:
     forge.attribute_sets[0].attributes[0].value = words(65537)
+
+
+@case("xattr-ref-size", "not-last", "a reference has 4 bytes, and an attribute follows", SHARED_TWO)
+def _(forge: Forge) -> None:
+    (chosen,) = [each for each in forge.attribute_sets if each.attributes[0].key["type"] & XATTR_OUT_OF_LINE]
+    chosen.attributes[0].size.set(value=4)
+
+
+@case("metadata-size", "exports", "a block of the export table is longer than one may be", BARE)
+def _(forge: Forge) -> None:
+    forge.parts["exports"].words[0] = metadata_word(8193, raw=True)
 
 
 @case("xattr-ref-size", "four", "an out-of-line value has 4 bytes", XATTRS)
