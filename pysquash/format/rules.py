@@ -124,7 +124,7 @@ class Rule(enum.StrEnum):
     UNUSED = "unused", "tables", "unused fields, bits of references above 47 and unknown flags are 0", _NEITHER
 
     METADATA_SIZE = "metadata-size", "metadata blocks", "a block is stored in 1 to 8192 bytes, and holds as many", _BOTH
-    METADATA_END = "metadata-end", "metadata blocks", "blocks fill their table, to the byte", _UNSQUASHFS
+    METADATA_END = "metadata-end", "metadata blocks", "blocks fill their table, to the byte", _BOTH
     METADATA_FULL = (
         "metadata-full",
         "metadata blocks",
@@ -215,6 +215,7 @@ class Rule(enum.StrEnum):
     FRAGMENT_RANGE = "fragment-range", "data", "a tail lies inside its fragment block", _BOTH
 
     XATTR_INDEX = "xattr-index", "xattrs", "an inode's xattr_index is a row of the xattr id table", _BOTH
+    XATTR_COUNT = "xattr-count", "xattrs", "a set has 1 attribute to as many as the table can hold", _BOTH
     XATTR_SET_SIZE = (
         "xattr-set-size",
         "xattrs",

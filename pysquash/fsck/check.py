@@ -77,7 +77,16 @@ def _check_behind(source: Input, superblock: Superblock, findings: Findings) -> 
     inode_start, directory_start = superblock.inode_table_start, superblock.directory_table_start
 
     def chain(start: int, end: int, section: str, *, is_end_sure: bool = True) -> Chain:
-        return read_chain(source, blocks, findings, start, end, section=section, is_end_sure=is_end_sure)
+        return read_chain(
+            source,
+            blocks,
+            findings,
+            start,
+            end,
+            section=section,
+            is_end_sure=is_end_sure,
+            image_end=superblock.bytes_used,
+        )
 
     inode_chain = chain(inode_start, directory_start, "inode table")
     listing_chain = chain(directory_start, tables.directory_end, "directory table", is_end_sure=tables.is_sure)

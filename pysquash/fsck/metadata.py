@@ -12,7 +12,7 @@ from __future__ import annotations
 from pysquash.errors import CorruptImageError
 from pysquash.format.constants import METADATA_SIZE
 from pysquash.format.records import METADATA_HEADER
-from pysquash.format.rules import UNSQUASHFS, Rule
+from pysquash.format.rules import KERNEL, UNSQUASHFS, Rule
 from pysquash.fsck.blocks import BlockChecker
 from pysquash.fsck.findings import Finding, Findings
 from pysquash.reader.input import Input
@@ -85,7 +85,15 @@ class Chain:
 
 
 def read_chain(
-    source: Input, blocks: BlockChecker, findings: Findings, start: int, end: int, *, section: str, is_end_sure: bool
+    source: Input,
+    blocks: BlockChecker,
+    findings: Findings,
+    start: int,
+    end: int,
+    *,
+    image_end: int,
+    section: str,
+    is_end_sure: bool,
 ) -> Chain:
     """Read every block of a table.
 
@@ -95,6 +103,7 @@ def read_chain(
         findings: Takes what is wrong.
         start: Absolute byte of the first block.
         end: Absolute byte at which the next part starts.
+        image_end: What the superblock says of the image's end.
         section: What findings name.
         is_end_sure: Whether that is known, and not only the nearest thing that is known of.
     """
@@ -116,7 +125,8 @@ def read_chain(
         plain, behind = blocks.metadata(place, section=section, findings=in_block)
         if behind > end:
             text = f"a block reaches to {behind}, the table to {end}"
-            findings.add(Rule.METADATA_END, text, section=section, offset=place, refused_by=refused_by)
+            judges = (KERNEL, *refused_by) if behind > image_end else refused_by  # Linux reads no further
+            findings.add(Rule.METADATA_END, text, section=section, offset=place, refused_by=judges)
         if plain is None:
             chain.add_unread(in_block.found)
             if behind == place:

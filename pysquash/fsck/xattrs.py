@@ -112,9 +112,9 @@ class XattrChecker:
                 text = f"row {index} leads to {row.ref:#x}, where nothing is"
                 findings.add(Rule.METADATA_REF, text, section="xattr id table", offset=offset, field="ref")
             return
-        if row.xattr_count * _LEAST_SIZE > chain.size:
-            text = f"row {index} has {row.xattr_count} attributes, the table has {chain.size} bytes"
-            findings.add(Rule.RECORD, text, section="xattr id table", offset=offset, field="xattr_count")
+        if not 1 <= row.xattr_count <= chain.size // _LEAST_SIZE:
+            text = f"of row {index} is {row.xattr_count}, the table has {chain.size} bytes"
+            findings.add(Rule.XATTR_COUNT, text, section="xattr id table", offset=offset, field="xattr_count")
             return
         size = stored_size = 0
         for number, each in enumerate(xattrs.stored_set(index), 1):

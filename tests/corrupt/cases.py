@@ -794,6 +794,11 @@ def _(forge: Forge) -> None:
     forge.parts["inodes"].words[0] = metadata_word(size + 10, raw=True)
 
 
+@case("metadata-end", "inodes-far", "the inode table's only block says that it reaches past the image", FILES)
+def _(forge: Forge) -> None:
+    forge.parts["inodes"].words[0] = metadata_word(3800, raw=True)
+
+
 @case("metadata-end", "listings-over", "the directory table's last block reaches into the fragment table", FILES)
 def _(forge: Forge) -> None:
     size = sum(len(listing.pack()) for listing in forge.listings)
@@ -1555,7 +1560,12 @@ def _(forge: Forge) -> None:
     row.set(size=row["size"] + 1)
 
 
-@case("record", "attributes", "a set says that it has 65537 attributes", XATTRS)
+@case("xattr-count", "none", "a set says that it has no attributes", XATTRS)
+def _(forge: Forge) -> None:
+    forge.attribute_sets[0].row.set(xattr_count=0)
+
+
+@case("xattr-count", "many", "a set says that it has 65537 attributes", XATTRS)
 def _(forge: Forge) -> None:
     forge.attribute_sets[0].row.set(xattr_count=65537)
 
