@@ -84,7 +84,7 @@ def image_name(text: str) -> str:
 def part_path(text: str) -> PartPath:
     """Take PATH[:NEW]: a path, or a pair of a path and its place."""
     parts = re.split(r"(?<!\\):", text)
-    if len(parts) > 2 or (len(parts) == 2 and not all(parts)):
+    if len(parts) > 2 or not all(parts):
         raise click.BadParameter(f"{text!r} is not PATH[:NEW]; a colon in a name is \\:, and the root is /")
     names = [image_name(_unescaped(part)) for part in parts]
     return names[0] if len(names) == 1 else (names[0], names[1])

@@ -198,6 +198,7 @@ class PartSource:
 
     def _entry(self, path: bytes, node: Node, copy: int, first_names: dict[tuple[Node, int], bytes]) -> Entry:
         entry = Entry(path, Kind(node.kind), node.mode, node.uid, node.gid, node.mtime)
+        entry.inode = (node, copy)
         first = first_names.setdefault((node, copy), path)
         if first != path:
             entry.kind, entry.target = Kind.HARD_LINK, first

@@ -206,8 +206,10 @@ def find_name(
                 text = f"an index row names byte {row.position} of {inode.listing_size}"
                 raise _corrupt(text, "listing_position", Rule.DIRECTORY_INDEX)
             position, block_start = row.position, row.block_start
-        for passed, found in enumerate(read_names(listings, inode, position, block_start)):
+        entries = read_names(listings, inode, position, block_start)
+        for passed, found in enumerate(entries):
             if found.name == name:
+                _refuse_second(entries)
                 return found
             if found.name > name:  # names are sorted by their unsigned bytes
                 return None
@@ -218,9 +220,22 @@ def find_name(
     if known is None:
         known = read_through[inode.ref] = _all_names(listings, inode)
     names, error = known
-    if name not in names and error is not None:
+    if error is not None and (name not in names or (error.rule == Rule.NAME_UNIQUE and name == next(reversed(names)))):
         raise error.with_traceback(None)
     return names.get(name)
+
+
+def _refuse_second(entries: Iterator[Name]) -> None:
+    """Read one more entry, which must not have the name of the one before.
+
+    Raises:
+        CorruptImageError: It has. Whatever else is wrong with it does not concern the name that was found.
+    """
+    try:
+        next(entries, None)
+    except CorruptImageError as error:
+        if error.rule == Rule.NAME_UNIQUE:
+            raise
 
 
 def _all_names(listings: MetadataReader, inode: Inode) -> tuple[dict[bytes, Name], CorruptImageError | None]:

@@ -55,6 +55,8 @@ class Entry:
             not reaching past size. The source then delivers these bytes only, one run after the other.
         offset: Byte in the source's uncompressed stream where the entry's first header starts; 0 where that means
             nothing.
+        inode: What stands for the entry's inode, where a source knows it. A hard link with the same one leads to this
+            entry, even if another one has taken its path since. None for most sources: links lead to paths.
         data: Left to whoever stores the file's bytes: where they went. Sources leave it None.
     """
 
@@ -71,6 +73,7 @@ class Entry:
     segments: tuple[Segment, ...] | None = None
     offset: int = 0
     data: object | None = None
+    inode: object | None = None
 
     @property
     def stored_size(self) -> int:

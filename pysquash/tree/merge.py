@@ -58,6 +58,8 @@ class Merge:
         self._waiting_links: list[_WaitingLink] = []
         self._seen_targets: dict[int, Node] = {}
         self._aufs_targets: dict[bytes, Node] = {}
+        self._kept_target: Entry | None = None  # the last that was kept for hard links
+        self._inodes: dict[object, Node] = {}
 
     # --- layers ----------------------------------------------------------------------------------------------------
 
@@ -122,6 +124,8 @@ class Merge:
             self._made.add((parent, name))
         if entry.xattrs or entry.device is not None:
             self._warn_of_overlay(entry)
+        if entry.inode is not None and node is not None:
+            self._inodes[entry.inode] = node
         return node
 
     def end_layer(self) -> None:
@@ -138,10 +142,12 @@ class Merge:
         self._made.clear()
         self._seen_targets.clear()
         self._aufs_targets.clear()
+        self._kept_target = None
+        self._inodes.clear()
 
     def link_target(self, entry: Entry) -> Node | None:
         """Return the node of an entry that is kept for hard links of its layer only; None where it is not."""
-        return self._aufs_targets.get(entry.path)
+        return self._aufs_targets.get(entry.path) if entry is self._kept_target else None
 
     def put_default(self, entry: Entry) -> Node | None:
         """Put one entry, no hard link, where the finished tree has nothing of its name; nothing goes to make way.
@@ -298,15 +304,25 @@ class Merge:
 
     def _find_target(self, link: Entry) -> Node | None:
         """Return what a hard link leads to at this moment; None for nothing."""
+        if link.inode is not None and link.inode in self._inodes:
+            return self._inodes[link.inode]
         return self._aufs_targets.get(link.target) or self._paths.find(link.target, link)
 
     def _keep_aufs_target(self, entry: Entry) -> None:
         """Keep what hard links of this layer may lead to, outside the tree."""
         if not is_aufs_link_target(entry.path) or entry.kind is _DIRECTORY:
             return
+        if entry.path in self._aufs_targets:
+            text = "more than one entry has this name"
+            if self._duplicates == "error" or self._options.strict:
+                self._paths.fail(entry, text)
+            self._report(entry, WarningKind.DUPLICATE_NAME, f"{text}; the {self._duplicates} entry wins")
+            if self._duplicates == "first":
+                return
         node = self._find_target(entry) if entry.kind is _HARD_LINK else Node(entry)
         if node is not None and node.children is None:
             self._aufs_targets[entry.path] = node
+            self._kept_target = entry
 
     def _resolve(self, link: _WaitingLink) -> None:
         """Find what a waiting link leads to, if need be through other ones."""

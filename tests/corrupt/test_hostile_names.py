@@ -160,3 +160,11 @@ def test_a_listing_that_ends_after_the_table_overlaps_those_it_covers() -> None:
     forge.inode(b"top/a", listing_size=60000)
     rules = {str(finding.rule) for finding in check(io.BytesIO(forge.assemble()))}
     assert {"listing", "listing-overlap"} <= rules
+
+
+@pytest.mark.parametrize(("first", "second"), [("symlink", "directory"), ("file", "file"), ("fifo", "symlink")])
+def test_a_duplicate_name_is_refused_when_it_is_looked_up(first: str, second: str) -> None:
+    with SquashfsImage(io.BytesIO(twice(first, second))) as opened:
+        for _ in range(2):
+            with pytest.raises(CorruptImageError, match="duplicate name 'a'"):
+                (opened / "top" / "a").exists()

@@ -91,3 +91,12 @@ def test_an_upper_layer_that_hides_the_links_hides_the_content() -> None:
 def test_without_whiteouts_they_are_ordinary_files() -> None:
     image = packed(target("1.1", b"data") + link("a", "1.1") + END, whiteouts="keep")
     assert names(image) == [".wh..wh.plnk/1.1", "a"]
+
+
+@pytest.mark.parametrize(("policy", "content"), [("first", b"one"), ("last", b"two!")])
+def test_a_target_twice_is_a_duplicate_name(policy: str, content: bytes) -> None:
+    layer = target("1.1", b"one") + target("1.1", b"two!") + link("a", "1.1") + END
+    assert (packed(layer, duplicates=policy) / "a").read_bytes() == content
+    for options in ({"duplicates": "error"}, {"duplicates": policy, "strict": True}):
+        with pytest.raises(pysquash.MergeError, match="more than one entry has this name"):
+            packed(layer, **options)

@@ -249,7 +249,7 @@ def test_how_paths_are_written(text: str, wanted: str | tuple[str, str]) -> None
     assert part_path(text) == wanted
 
 
-@pytest.mark.parametrize("text", ["a:b:c", ":b", "a:", "../a:b", "a:../b", ":"])
+@pytest.mark.parametrize("text", ["", "a:b:c", ":b", "a:", "../a:b", "a:../b", ":"])
 def test_how_paths_are_not_written(text: str) -> None:
     with pytest.raises(click.BadParameter):
         part_path(text)
@@ -332,3 +332,22 @@ def test_a_part_is_what_the_whole_has_there(
             for name, seen in wanted.items()
         },
     )
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        [("f", "p"), ("k", "p"), ("g", "q")],
+        [("f", "p/a"), ("k", "p"), ("g", "q")],
+        [("s", "s"), ("f", "s/a"), ("k", "d/a"), ("g", "q")],  # the same place by way of a symlink
+        [("f", "p"), ("g", "q"), ("k", "p")],
+    ],
+)
+@pytest.mark.parametrize("base", [[], [{"a": "x"}]])
+def test_a_hard_link_keeps_its_content_where_another_path_takes_the_place(
+    tmp_path: Path, paths: list[tuple[str | bytes, str | bytes]], base: list[dict[str, str]]
+) -> None:
+    part = tar(tmp_path, layer([("f", "shared"), ("g", "= f"), ("k", "other"), ("s", "-> d"), ("d/", None)]))
+    image = built(tmp_path, [*map(layer, base), Part(part, [("d", "d"), *paths])])
+    assert text(image, "q") == "shared"
+    assert text(image, str(next(place for path, place in paths if path == "k"))) == "other"
