@@ -44,6 +44,8 @@ class Paths:
         self.source = ""
         self.implicit_count = 0
         self.known: dict[bytes, Node] = {b"": root}
+        # Where links were looked for. Apart, because nobody has checked that entries may be put there.
+        self._found: dict[bytes, Node] = {}
         self._root = root
         self._options = options
         self._is_made = is_made
@@ -53,6 +55,7 @@ class Paths:
         """Forget where paths led. To be called whenever a directory or a symlink goes from its place."""
         self.known.clear()
         self.known[b""] = self._root
+        self._found.clear()
 
     def fail(self, entry: Entry, text: str) -> NoReturn:
         """Raise `MergeError`: what is wrong, at which entry, of which source and where in it."""
@@ -77,12 +80,14 @@ class Paths:
         parent_path, _, name = path.rpartition(b"/")
         if not name:
             return self._root
-        parent = self.known.get(parent_path)
+        parent = self.known.get(parent_path) or self._found.get(parent_path)
         if parent is None:
             parent = self._walk(parent_path, entry, make=False)
             if parent is None:
                 return None
-            self._remember(parent_path, parent)
+            if len(self._found) >= _KNOWN_SIZE:
+                self._found.clear()
+            self._found[parent_path] = parent
         return parent.names.get(name)
 
     def find_directory(self, path: bytes, entry: Entry, *, not_followed: Container[bytes] = ()) -> Node | None:
@@ -113,13 +118,10 @@ class Paths:
         node = self._known_child(path) or self._walk(path, entry, make=True, may_replace=may_replace)
         if node is None:
             raise AssertionError("a walk that makes directories gives one")
-        self._remember(path, node)
-        return node
-
-    def _remember(self, path: bytes, node: Node) -> None:
         if len(self.known) >= _KNOWN_SIZE:
             self.forget()
         self.known[path] = node
+        return node
 
     def _known_child(self, path: bytes) -> Node | None:
         """Give a directory without going all the way to it, if it is in one that is known.

@@ -347,6 +347,15 @@ def test_symlinks_cannot_make_the_tree_deeper_directory_by_directory() -> None:
         merged([directory(deep), symlink("l", deep)], [*steps, file(steps[-1].path.decode() + "/f", 1)])
 
 
+def test_links_into_a_deep_directory_do_not_make_the_tree_deeper() -> None:
+    deep = "/".join(["d"] * 600)
+    steps = ["l/" + "/".join(["e"] * length) for length in range(1, 425)]
+    base = [directory(deep), symlink("l", deep), *map(directory, steps), file("f", 1)]
+    last = steps[-1]
+    with pytest.raises(LimitError, match="depth of a path is 1025"):
+        merged([*base, link("g", f"{last}/none"), file(f"{last}/f", 2)], lenient=True)
+
+
 def test_errors_say_where_in_the_stream() -> None:
     entry = link("b", "a")
     entry.offset = 1536
